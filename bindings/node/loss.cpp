@@ -1,0 +1,56 @@
+#include "descriptor.h"
+#include "engine.h"
+#include "errors.h"
+#include "slots.h"
+#include "operations.h"
+
+namespace papo::node {
+namespace {
+
+papo_objective readObjective(const Napi::Value& value) {
+  const double* numbers = readNumbers(value, "objective", PAPO_OBJECTIVE_FIELD_COUNT);
+  papo_objective objective{};
+  objective.size = sizeof objective;
+#define PAPO_READ_NUMBER(field) objective.field = *numbers++;
+#define PAPO_READ_INTEGER(field) objective.field = toInt32(*numbers++);
+  PAPO_OBJECTIVE_FIELDS(PAPO_READ_NUMBER, PAPO_READ_INTEGER)
+#undef PAPO_READ_NUMBER
+#undef PAPO_READ_INTEGER
+  return objective;
+}
+
+}  // namespace
+
+Napi::Value loss(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Engine& engine = Engine::from(info[0]);
+  const papo_objective objective = readObjective(info[1]);
+  papo_loss_args args{};
+  args.size = sizeof args;
+  args.objective = &objective;
+  readTensors(info[2], info[3], kLossSlots, &args);
+  args.responses = toInt64(info[5].ToNumber().DoubleValue());
+  args.cuSeqlens = readCuSeqlens(info[4], args.responses);
+  args.gradNorm = info[6].ToBoolean() ? 1 : 0;
+
+  size_t bytes = 0;
+  check(env, papo_loss_workspace(engine.get(), &args, &bytes));
+  check(env, papo_loss(engine.get(), &args, engine.workspace(env, bytes), bytes));
+  return env.Undefined();
+}
+
+Napi::Value tokenLogProbs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Engine& engine = Engine::from(info[0]);
+  papo_token_log_probs_args args{};
+  args.size = sizeof args;
+  args.temperature = info[1].ToNumber().DoubleValue();
+  readTensors(info[2], info[3], kTokenLogProbsSlots, &args);
+
+  size_t bytes = 0;
+  check(env, papo_token_log_probs_workspace(engine.get(), &args, &bytes));
+  check(env, papo_token_log_probs(engine.get(), &args, engine.workspace(env, bytes), bytes));
+  return env.Undefined();
+}
+
+}  // namespace papo::node

@@ -1,0 +1,10 @@
+'use strict'
+
+/** @type {import('jest').Config} */
+module.exports = {
+  testMatch: ['<rootDir>/test/*.test.ts'],
+  // ts first: the folder lib is its index.ts, not its index.mjs
+  moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
+  transform: { '\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/test/tsconfig.json' }] },
+  modulePathIgnorePatterns: ['<rootDir>/build/', '<rootDir>/prebuilds/'],
+}

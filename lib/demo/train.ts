@@ -1,0 +1,134 @@
+// The training loop of the demo: sample groups, score, PAPO loss on the logits of both views, Adam.
+import { groupAdvantages, lossFromLogits, profiles, resolveObjective, tokenLogProbs, type Engine,
+  type Metrics, type Objective, type ProfileName, type Tensor } from '../index'
+import { Policy } from './policy'
+import { randomFrom } from './random'
+import { accuracy, makeBatch, respond, rowsOf, type Batch, type Rollout } from './rollout'
+import { maxLength } from './task'
+
+export interface TrainOptions {
+  readonly steps: number
+  readonly seed: number
+  readonly profile: ProfileName
+  readonly engine: Engine
+}
+
+export interface StepReport {
+  readonly step: number
+  readonly reward: number
+  readonly metrics: Metrics
+}
+
+export interface Accuracies {
+  readonly image: number
+  readonly maskedImage: number
+}
+
+export interface TrainReport {
+  readonly objective: Objective
+  readonly steps: readonly StepReport[]
+  readonly before: Accuracies
+  readonly after: Accuracies
+  /** Accuracy of always giving the commonest answer of the held-out prompts. */
+  readonly blindGuess: number
+  readonly seconds: number
+  readonly lossSeconds: number
+  readonly policy: Policy
+  readonly heldOut: Batch
+}
+
+const promptsPerStep = 16
+const groupSize = 8
+const updatesPerStep = 2 // the second one meets ratios other than 1, so that clipping has work to do
+const learningRate = 0.01
+const heldOutPrompts = 256
+
+/** The profile as it is, but for what starting from random weights changes: there is no reference
+ * policy to stay near, and an entropy penalty would freeze the policy before it has explored. */
+export function demoObjective(profile: ProfileName): Objective {
+  const scratch = { refKlCoef: 0, entropyCoef: -0.03, maskedEntropyCoef: 0, entropyEstimator: 'exact' as const }
+  const { reduction } = profiles[profile]
+  return resolveObjective({ profile, ...scratch, ...(reduction === 'constant' ? { maxLength } : {}) })
+}
+
+export function train(options: TrainOptions, onStep: (report: StepReport) => void): TrainReport {
+  const trainer = new Trainer(options)
+  const started = performance.now()
+  const before = trainer.evaluate()
+  const steps: StepReport[] = []
+  for (let step = 0; step < options.steps; step++) {
+    steps.push(trainer.step(step))
+    onStep(steps[step]!)
+  }
+  const after = trainer.evaluate()
+  const { objective, policy, heldOut } = trainer
+  return { objective, steps, before, after, blindGuess: blindGuess(heldOut), policy, heldOut,
+    seconds: (performance.now() - started) / 1000, lossSeconds: trainer.lossMilliseconds / 1000 }
+}
+
+class Trainer {
+  readonly objective: Objective
+  readonly policy: Policy
+  readonly heldOut: Batch
+  lossMilliseconds = 0
+  private readonly random
+  private readonly usesMaskedView: boolean
+
+  constructor(private readonly options: TrainOptions) {
+    const { engine, seed, profile } = options
+    this.objective = demoObjective(profile)
+    this.usesMaskedView = this.objective.perceptionKlCoef !== 0 || this.objective.maskedEntropyCoef !== 0
+    this.policy = new Policy(randomFrom(seed))
+    this.random = randomFrom(seed + 1)
+    // Another generator and another mask seed, so that no held-out prompt is a training prompt.
+    this.heldOut = makeBatch({ count: heldOutPrompts, random: randomFrom(seed + 2), maskSeed: seed + 1,
+      firstPrompt: 0, engine })
+  }
+
+  evaluate(): Accuracies {
+    return { image: accuracy(this.policy, this.heldOut, false),
+      maskedImage: accuracy(this.policy, this.heldOut, true) }
+  }
+
+  step(step: number): StepReport {
+    const { engine, seed } = this.options
+    const batch = makeBatch({ count: promptsPerStep, random: this.random, maskSeed: seed,
+      firstPrompt: step * promptsPerStep, engine })
+    const rollout = respond(this.policy, batch.prompts, batch.features, groupSize, this.random)
+    const rewards = Float32Array.from(rollout.scores, ({ reward }) => reward)
+    const groupIds = Int32Array.from(rewards, (_, b) => Math.floor(b / groupSize))
+    const advantages = groupAdvantages(rewards, groupIds, { engine })
+    const { logProbs: oldLogProbs } = tokenLogProbs(
+      { logits: rollout.logits, tokens: rollout.tokens, responseMask: rollout.mask }, { engine })
+    let metrics: Metrics | undefined
+    for (let update = 0; update < updatesPerStep; update++) {
+      metrics = this.update(batch, rollout, advantages, oldLogProbs)
+    }
+    return { step, reward: rewards.reduce((sum, r) => sum + r, 0) / rewards.length, metrics: metrics! }
+  }
+
+  /** Forward of both views, loss and its gradients, backward of both views, Adam. */
+  private update(batch: Batch, rollout: Rollout, advantages: Tensor, oldLogProbs: Tensor): Metrics {
+    const view = this.policy.forward(rowsOf(batch, rollout, groupSize, false))
+    const masked = this.usesMaskedView
+      ? this.policy.forward(rowsOf(batch, rollout, groupSize, true)) : undefined
+    const started = performance.now()
+    const result = lossFromLogits({
+      logits: view.logits, ...(masked === undefined ? {} : { maskedLogits: masked.logits }),
+      tokens: rollout.tokens, responseMask: rollout.mask, oldLogProbs, advantages
+    }, this.objective, { perToken: false, engine: this.options.engine })
+    this.lossMilliseconds += performance.now() - started
+    this.policy.backward(view, result.logitsGrad!.data as Float32Array)
+    if (masked !== undefined && result.maskedLogitsGrad !== undefined) {
+      this.policy.backward(masked, result.maskedLogitsGrad.data as Float32Array)
+    }
+    this.policy.update(learningRate)
+    return result.metrics
+  }
+}
+
+function blindGuess({ prompts }: Batch): number {
+  const counts = new Map<string, number>()
+  for (const { answer } of prompts) counts.set(`${answer}`, (counts.get(`${answer}`) ?? 0) + 1)
+  return Math.max(...counts.values()) / prompts.length
+}

@@ -1,0 +1,38 @@
+export { PapoError } from './errors'
+export type { PapoErrorCode } from './errors'
+
+export { Tensor } from './tensor'
+export type { Device, TensorLike, TensorOptions } from './tensor'
+export type { DType, TypedArray } from './dtype'
+
+export { defaultEngine, Engine, instructionSets } from './engine'
+export type { EngineOptions } from './engine'
+
+export { profiles, resolveObjective } from './loss/objective'
+export type { Objective, ObjectiveInput } from './loss/objective'
+export type { Metrics, ObjectiveOptions, ProfileName } from './loss/objective-table'
+
+export { lossFromLogits, lossFromLogProbs } from './loss/loss'
+export type { LossFromLogitsOptions, LossFromLogitsResult, LossOptions } from './loss/loss'
+export type { GradientOptions } from './loss/gradients'
+export type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './loss/inputs'
+export type {
+  LogitsGradients, LossResult, LossSummary, PartialLossResult, PerTokenValues, Terms,
+} from './loss/results'
+
+export { tokenLogProbs } from './loss/token-log-probs'
+export type {
+  TokenLogProbs, TokenLogProbsInputs, TokenLogProbsOptions,
+} from './loss/token-log-probs'
+
+export { groupAdvantages, reinforcePlusPlusAdvantages, remaxAdvantages } from './advantages'
+export type {
+  GroupAdvantagesOptions, ReinforcePlusPlusInputs, ReinforcePlusPlusOptions,
+} from './advantages'
+
+export { maskPatches } from './masking/mask-patches'
+export type { MaskPatchesOptions } from './masking/mask-patches'
+export { randomPatchMask } from './masking/random-patch-mask'
+export type { RandomPatchMaskOptions } from './masking/random-patch-mask'
+
+export { linearAnnealing } from './schedules'

@@ -1,0 +1,199 @@
+import type { Descriptor } from '../descriptor'
+import type { DType } from '../dtype'
+import { defaultEngine, engineHandle, valueDType } from '../engine'
+import type { Engine } from '../engine'
+import { fromNative } from '../errors'
+import { addon } from '../native'
+import type { NativeEngine } from '../native'
+import { requireBoolean, requireKeys } from '../options'
+import { toTensor } from '../tensor'
+import { putGradients, putMaskedLogits, requireGradNorm } from './gradients'
+import type { GradientOptions } from './gradients'
+import {
+  logitsDTypes, logitsInputNames, logProbsInputNames, putMatrix, putPerToken,
+  putPerTokenOrResponse, requireMatrix,
+} from './inputs'
+import type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './inputs'
+import { encodedObjective, resolveObjective } from './objective'
+import type { Objective, ObjectiveInput } from './objective'
+import { newLossCall, newResult, putPerTokenValues, readSummary } from './results'
+import type {
+  LogitsGradients, LossResult, LossSlot, LossSummary, PartialLossResult, PerTokenValues,
+} from './results'
+import { layoutOf, tokenShape } from './token-layout'
+import type { TokenLayout } from './token-layout'
+
+export interface LossOptions {
+  /** false: only loss, terms and metrics (and gradients of logits). Default true. */
+  perToken?: boolean
+  /** Default: {@link defaultEngine}. */
+  engine?: Engine
+}
+
+export interface LossFromLogitsOptions extends LossOptions, GradientOptions {}
+
+export interface LossFromLogitsResult extends LossResult, LogitsGradients {}
+
+const logProbsOptionNames = new Set(['perToken', 'engine'])
+const logitsOptionNames = new Set([
+  'perToken', 'engine', 'gradient', 'logitsGrad', 'maskedLogitsGrad', 'gradNorm',
+])
+
+/**
+ * The PAPO loss (arXiv 2507.06448) and its gradient, from the vocabulary logits of both branches:
+ *
+ *     loss = policy + β·refKl - γ·perceptionKl + η1·entropy + η2·maskedEntropy (+ sftCoef·sft)
+ *
+ * Each row of logits is read once (twice with sequence ratios or quantiles) and its gradient
+ * written once. Formulas: docs/math.md; options: docs/options.md.
+ *
+ * With every row masked the loss and all gradients are 0. NaN in a row that counts reaches the loss,
+ * and metrics.nonFiniteRows tells how many there are; rows with responseMask 0 are not read.
+ *
+ * @example
+ * const { loss, logitsGrad } = lossFromLogits(
+ *   { logits: Tensor.from(logits, { shape: [B, T, V] }), maskedLogits, tokens, advantages,
+ *     oldLogProbs, refLogProbs, responseMask },
+ *   { profile: 'papoG', perceptionKlCoef: 0.01 })
+ *
+ * @throws PapoError with the argument's name; nothing is written then
+ */
+export function lossFromLogits(
+  inputs: LossFromLogitsInputs,
+  objective?: ObjectiveInput,
+  options?: LossFromLogitsOptions & { perToken?: true },
+): LossFromLogitsResult
+export function lossFromLogits(
+  inputs: LossFromLogitsInputs,
+  objective: ObjectiveInput | undefined,
+  options: LossFromLogitsOptions,
+): PartialLossResult
+export function lossFromLogits(
+  inputs: LossFromLogitsInputs,
+  objectiveInput?: ObjectiveInput,
+  options: LossFromLogitsOptions = {},
+): PartialLossResult {
+  requireKeys('inputs', inputs, logitsInputNames, 'ERR_INVALID_ARGUMENT')
+  requireKeys('options', options, logitsOptionNames)
+  const objective = resolveObjective(objectiveInput)
+  const engine = options.engine ?? defaultEngine()
+  const handle = engineHandle(engine)
+  const call = newLossCall()
+
+  const tokens = toTensor('tokens', inputs.tokens)
+  const logits = toTensor('logits', inputs.logits)
+  const layout = readLayout(tokenShape('tokens', tokens, logits), inputs)
+  const dtype = valueDType(engine)
+  const matrix = requireMatrix('logits', logits, layout.rows)
+  putMatrix(call, 'logits', matrix, logitsDTypes(engine))
+  const maskedMatrix = putMaskedLogits(call, inputs.maskedLogits, matrix)
+  putPerToken(call, 'tokens', tokens, layout, 'int32')
+  putPerToken(call, 'maskedLogProbs', inputs.maskedLogProbs, layout, dtype)
+  putTokenInputs(call, inputs, layout, dtype)
+
+  const result = newResult()
+  putGradients(call, objective, options, matrix, maskedMatrix, result)
+  const gradNorm = requireGradNorm(options, result)
+  const hasMaskedLogits = maskedMatrix !== undefined
+  const branches = {
+    masked: hasMaskedLogits || inputs.maskedLogProbs !== undefined,
+    entropies: true,
+    maskedEntropies: hasMaskedLogits,
+    exactPerceptionKl: hasMaskedLogits && objective.perceptionKlEstimator === 'exact',
+  }
+  if (requireBoolean('perToken', options.perToken, true))
+    putPerTokenValues(call, layout, dtype, branches, result)
+  run(handle, objective, call, layout, gradNorm)
+  readSummary(result)
+  return result
+}
+
+/**
+ * The same loss from log-probs that an autodiff framework computed: returns dloss/dlogProbs and the
+ * other slopes, which the framework carries on. Entropies and the exact KL are inputs here, needed
+ * only where the objective uses them.
+ *
+ * @example
+ * const { loss, logProbsGrad } = lossFromLogProbs({ logProbs, maskedLogProbs, oldLogProbs, advantages })
+ *
+ * @throws PapoError with the argument's name
+ */
+export function lossFromLogProbs(
+  inputs: LossFromLogProbsInputs,
+  objective?: ObjectiveInput,
+  options?: LossOptions & { perToken?: true },
+): LossResult
+export function lossFromLogProbs(
+  inputs: LossFromLogProbsInputs,
+  objective: ObjectiveInput | undefined,
+  options: LossOptions,
+): LossSummary & Partial<PerTokenValues>
+export function lossFromLogProbs(
+  inputs: LossFromLogProbsInputs,
+  objectiveInput?: ObjectiveInput,
+  options: LossOptions = {},
+): PartialLossResult {
+  requireKeys('inputs', inputs, logProbsInputNames, 'ERR_INVALID_ARGUMENT')
+  requireKeys('options', options, logProbsOptionNames)
+  const objective = resolveObjective(objectiveInput)
+  const engine = options.engine ?? defaultEngine()
+  const handle = engineHandle(engine)
+  const call = newLossCall()
+
+  const logProbs = toTensor('logProbs', inputs.logProbs)
+  const layout = readLayout(tokenShape('logProbs', logProbs), inputs)
+  const dtype = valueDType(engine)
+  putPerToken(call, 'logProbs', logProbs, layout, dtype)
+  putPerToken(call, 'maskedLogProbs', inputs.maskedLogProbs, layout, dtype)
+  putPerToken(call, 'entropies', inputs.entropies, layout, dtype)
+  putPerToken(call, 'maskedEntropies', inputs.maskedEntropies, layout, dtype)
+  putPerToken(call, 'exactPerceptionKl', inputs.exactPerceptionKl, layout, dtype)
+  putTokenInputs(call, inputs, layout, dtype)
+
+  const result = newResult()
+  const branches = {
+    masked: inputs.maskedLogProbs !== undefined,
+    entropies: inputs.entropies !== undefined,
+    maskedEntropies: inputs.maskedEntropies !== undefined,
+    exactPerceptionKl: inputs.exactPerceptionKl !== undefined,
+  }
+  if (requireBoolean('perToken', options.perToken, true))
+    putPerTokenValues(call, layout, dtype, branches, result)
+  run(handle, objective, call, layout, false)
+  readSummary(result)
+  return result
+}
+
+function readLayout(shape: readonly number[], inputs: TokenInputs): TokenLayout {
+  return layoutOf(shape, inputs.cuSeqlens, toTensor('advantages', inputs.advantages))
+}
+
+function putTokenInputs(
+  call: Descriptor<LossSlot>,
+  inputs: TokenInputs,
+  layout: TokenLayout,
+  dtype: DType,
+): void {
+  putPerToken(call, 'responseMask', inputs.responseMask, layout, 'uint8')
+  putPerToken(call, 'oldLogProbs', inputs.oldLogProbs, layout, dtype)
+  putPerToken(call, 'refLogProbs', inputs.refLogProbs, layout, dtype)
+  putPerTokenOrResponse(call, 'advantages', inputs.advantages, layout, dtype)
+  putPerTokenOrResponse(call, 'tokenWeights', inputs.tokenWeights, layout, dtype)
+  putPerTokenOrResponse(call, 'perceptionWeights', inputs.perceptionWeights, layout, dtype)
+  putPerTokenOrResponse(call, 'sftMask', inputs.sftMask, layout, 'uint8')
+}
+
+function run(
+  handle: NativeEngine,
+  objective: Objective,
+  call: Descriptor<LossSlot>,
+  layout: TokenLayout,
+  gradNorm: boolean,
+): void {
+  try {
+    addon.loss(handle, encodedObjective(objective), call.slots, call.shapes, layout.cuSeqlens,
+      layout.responses, gradNorm)
+  } catch (error) {
+    throw fromNative(error)
+  }
+}

@@ -1,0 +1,144 @@
+import path from 'node:path'
+import load from 'node-gyp-build'
+import type { TypedArray } from './dtype'
+import { PapoError } from './errors'
+import { metricNames, optionRows } from './loss/objective-table'
+
+/** The engine object of the addon; owns native memory until dispose() or collection. */
+export interface NativeEngine {
+  instructionSet(): string
+  threads(): number
+  dispose(): void
+}
+
+export type Slots = readonly (TypedArray | undefined)[]
+
+/**
+ * What bindings/node/addon.cpp exports: the whole native surface. Not public.
+ *
+ * slots: the tensors of a call in the order of the lists below; shapes: rows, columns, rowStride and
+ * dtype of each. Errors are plain, with a `code`; see fromNative().
+ */
+export interface Addon {
+  readonly abiVersion: number
+  readonly version: string
+  readonly metricCount: number
+  readonly layout: Readonly<Record<string, readonly string[]>>
+  readonly Engine: new (
+    device: number,
+    instructionSet: string | undefined,
+    threads: number,
+  ) => NativeEngine
+  instructionSets(): string[]
+  loss(
+    engine: NativeEngine,
+    objective: Float64Array,
+    slots: Slots,
+    shapes: Float64Array,
+    cuSeqlens: BigInt64Array | undefined,
+    responses: number,
+    gradNorm: boolean,
+  ): void
+  tokenLogProbs(
+    engine: NativeEngine,
+    temperature: number,
+    slots: Slots,
+    shapes: Float64Array,
+  ): void
+  advantages(
+    engine: NativeEngine,
+    settings: {
+      readonly estimator: number
+      readonly scale: number
+      readonly epsilon: number
+      readonly discount: number
+      readonly responses: number
+    },
+    slots: Slots,
+    shapes: Float64Array,
+    cuSeqlens: BigInt64Array | undefined,
+  ): void
+  maskPatches(
+    engine: NativeEngine,
+    settings: {
+      readonly height: number
+      readonly width: number
+      readonly channels: number
+      readonly patchSize: number
+    },
+    slots: Slots,
+    shapes: Float64Array,
+  ): void
+  randomPatchMask(
+    engine: NativeEngine,
+    settings: {
+      readonly seed: bigint
+      readonly prompt: bigint
+      readonly image: number
+      readonly ratio: number
+    },
+    slots: Slots,
+    shapes: Float64Array,
+  ): void
+}
+
+/** The tensors of each call, in the order of the structs of papo.h. */
+export const slotNames = {
+  loss: [
+    'logits', 'maskedLogits', 'logProbs', 'maskedLogProbs', 'entropies', 'maskedEntropies',
+    'exactPerceptionKl', 'tokens', 'responseMask', 'oldLogProbs', 'refLogProbs', 'advantages',
+    'tokenWeights', 'perceptionWeights', 'sftMask', 'metrics', 'logitsGrad', 'maskedLogitsGrad',
+    'outLogProbs', 'outMaskedLogProbs', 'outEntropies', 'outMaskedEntropies', 'ratios',
+    'refKlPerToken', 'perceptionKlPerToken', 'logProbsGrad', 'maskedLogProbsGrad', 'entropiesGrad',
+    'maskedEntropiesGrad', 'exactPerceptionKlGrad',
+  ],
+  tokenLogProbs: ['logits', 'tokens', 'responseMask', 'logProbs', 'entropies', 'logSumExps'],
+  advantages: ['rewards', 'groupIds', 'baselines', 'responseMask', 'advantages', 'returns'],
+  maskPatches: ['image', 'patchMask', 'out'],
+  randomPatchMask: ['patchMask'],
+} as const
+
+const abiVersion = 1
+
+function notFound(what: string, cause?: unknown): PapoError {
+  return new PapoError(
+    'ERR_ADDON_NOT_FOUND',
+    [
+      `papo-kernels has no usable native binary for ${process.platform}-${process.arch}.`,
+      '- npm 12 and pnpm run no install scripts unless they are allowed:',
+      '    npm install-scripts approve papo-kernels',
+      '    npm rebuild papo-kernels',
+      '- a build from source needs python3, make and a C++17 compiler.',
+      `(${what})`,
+    ].join('\n'),
+    { cause },
+  )
+}
+
+// A binary left behind by another version would read the arguments in another order; it is found
+// out here and not by its results.
+function requireSameLayout(addon: Addon): Addon {
+  const expected: Record<string, readonly string[]> = {
+    objective: optionRows.map((row) => row.name),
+    ...slotNames,
+  }
+  const fits =
+    addon.abiVersion === abiVersion &&
+    addon.metricCount === metricNames.length &&
+    Object.keys(expected).every((name) => String(addon.layout[name]) === String(expected[name]))
+  if (!fits) throw notFound(`the binary found is of another version, ${addon.version}`)
+  return addon
+}
+
+function loadAddon(): Addon {
+  let binary: unknown
+  try {
+    // The package root, from lib/ and from dist/ alike: build/Release, else prebuilds/.
+    binary = load(path.join(__dirname, '..'))
+  } catch (cause) {
+    throw notFound(cause instanceof Error ? cause.message.trim() : String(cause), cause)
+  }
+  return requireSameLayout(binary as Addon)
+}
+
+export const addon = loadAddon()

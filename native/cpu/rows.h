@@ -1,0 +1,96 @@
+// Row work of the CPU engine: what the instruction-set files implement and the loss driver calls.
+//
+// Everything expensive happens here, one vocabulary row (or the pair of image row and masked-image
+// row) at a time on one thread. The formulas are docs/math.md Eq. 1-9; the algorithm stands once in
+// vocab_rows-inl.h and is compiled once per instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/dtype.h"
+
+namespace papo {
+
+// One row, or a pair of rows of the same token. Logits are of one dtype, before temperature.
+struct RowPair {
+  const void* logits = nullptr;        // [vocabSize]; may be any alignment of the dtype
+  const void* maskedLogits = nullptr;  // [vocabSize], or null: one branch
+  int64_t vocabSize = 0;
+  int64_t token = 0;            // sampled token, 0 <= token < vocabSize
+  double inverseTemperature = 1;  // z = logits * inverseTemperature
+  bool exactKl = false;         // pair only: compute exactKl and sharedMass
+};
+
+// Statistics of one branch of a row. With m = max z and s = sum_v exp(z_v - m):
+struct BranchStatistics {
+  double max = 0;      // m
+  double sumExp = 0;   // s
+  double logSum = 0;   // log s, so that log p_v = (z_v - m) - logSum
+  double logProb = 0;  // z[token] - m - logSum
+  double entropy = 0;  // logSum - sum_v p_v (z_v - m)
+};
+
+// exactKl    = sum over v in S of p_v (log p_v - log p'_v), S = {v : z'_v > -inf}
+// sharedMass = sum over v in S of p_v: 1 unless the masked branch excludes tokens that the image
+//              branch does not; those tokens are left out, so that the KL stays finite.
+struct RowStatistics {
+  BranchStatistics image;
+  BranchStatistics masked;  // pair only
+  double exactKl = 0;
+  double sharedMass = 1;
+};
+
+// Slopes of the loss in the row's statistics, temperature not yet applied: docs/math.md Eq. 8.
+struct RowSlopes {
+  double logProb = 0;        // g
+  double entropy = 0;        // h
+  double maskedLogProb = 0;  // g'
+  double maskedEntropy = 0;  // h'
+  double exactKl = 0;        // d
+};
+
+// Where the gradient of a pair goes, in the dtype of the logits. Either may be null (not wanted),
+// and either may be the logits row itself (in place).
+struct RowGradients {
+  void* logits = nullptr;
+  void* maskedLogits = nullptr;
+};
+
+// Scratch of one thread, 64-byte aligned, for rows up to the vocabSize it was sized for:
+// exponentials relative to each block's maximum, and the block maxima. Filled by statistics(keep),
+// read by gradient.
+struct RowScratch {
+  void* memory = nullptr;
+  int64_t vocabSize = 0;
+};
+int64_t rowScratchBytes(int64_t vocabSize);
+
+// The functions of one instruction set for one dtype of logits.
+struct RowKernels {
+  // Each logit is read once from memory. keep: leave the exponentials in scratch for gradient().
+  void (*statistics)(const RowPair& row, bool keep, RowScratch scratch, RowStatistics* out);
+  // After statistics(keep = true) of the same row on the same scratch. Logits are re-read (from
+  // cache) where h, h' or d need them. Returns the sum of squares of what it wrote, before rounding
+  // to the dtype, if asked for; 0 else.
+  double (*gradient)(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
+                     RowScratch scratch, RowGradients out, bool sumOfSquares);
+};
+
+struct InstructionSet {
+  const char* name;
+  bool (*supported)();            // by this processor
+  RowKernels kernels[kRowDTypes];  // by dtype; null functions where a dtype is not handled
+};
+
+// Compiled-in instruction sets, fastest first; "portable" and, last, "reference" are always
+// supported. The reference (loss/reference.cpp) is plain loops in double and takes float64 too.
+struct InstructionSetList {
+  const InstructionSet* const* first;
+  int count;
+};
+InstructionSetList instructionSets();
+extern const InstructionSet referenceInstructionSet;
+// By name, or the fastest supported one for null; null when there is none of that name here.
+const InstructionSet* findInstructionSet(const char* name);
+
+}  // namespace papo

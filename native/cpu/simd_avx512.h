@@ -1,0 +1,79 @@
+// Primitives of the AVX-512 kernels: 16 float lanes. See simd_portable.h for what each must do.
+#pragma once
+
+// GCC 12 takes the deliberately undefined pass-through operands of these intrinsics for a mistake.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+
+#include "cpu/simd_target.h"
+#include "engine/dtype.h"
+
+PAPO_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
+namespace papo {
+namespace avx512 {
+
+using Vec = __m512;
+constexpr int kLanes = 16;
+
+inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline Vec load(const Float16* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+inline Vec load(const BFloat16* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+inline __m256i toFloat16(Vec x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
+inline __m256i toBFloat16(Vec x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
+  const __mmask16 isNan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const __m512i chosen = _mm512_mask_blend_epi32(isNan, rounded, quiet);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16));
+}
+
+inline void store(Vec x, float* p) { _mm512_storeu_ps(p, x); }
+inline void store(Vec x, Float16* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), toFloat16(x));
+}
+inline void store(Vec x, BFloat16* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), toBFloat16(x));
+}
+inline void stream(Vec x, float* p) { _mm512_stream_ps(p, x); }
+inline void stream(Vec x, Float16* p) {
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), toFloat16(x));
+}
+inline void stream(Vec x, BFloat16* p) {
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), toBFloat16(x));
+}
+inline void finishStreams() { _mm_sfence(); }
+inline void prefetch(uintptr_t address) {
+  _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
+}
+
+inline Vec broadcast(float x) { return _mm512_set1_ps(x); }
+inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
+inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
+inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec atLeast(Vec bound, Vec x) { return _mm512_max_ps(bound, x); }
+inline Vec chooseGreater(Vec a, Vec b, Vec yes, Vec no) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), no, yes);
+}
+inline Vec shiftIntoExponent(Vec x) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23));
+}
+
+}  // namespace avx512
+}  // namespace papo
+PAPO_TARGET_END

@@ -1,0 +1,80 @@
+#include "engine/engine.h"
+
+#include <new>
+#include <thread>
+
+#include "engine/status.h"
+
+#ifndef PAPO_VERSION
+#define PAPO_VERSION "0.1.0"
+#endif
+
+namespace papo {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+int hardwareThreads() {
+  const unsigned count = std::thread::hardware_concurrency();
+  return count == 0 ? 1 : static_cast<int>(count);
+}
+
+}  // namespace
+}  // namespace papo
+
+using papo::fail;
+
+extern "C" {
+
+int32_t papo_abi_version(void) { return PAPO_ABI_VERSION; }
+const char* papo_version(void) { return PAPO_VERSION; }
+
+papo_status papo_engine_open(const papo_engine_options* options, papo_engine** engine) {
+  if (!options || !engine)
+    return fail(PAPO_INVALID_ARGUMENT, "papo_engine_open: expected options and engine, got null");
+  *engine = nullptr;
+  if (options->size != sizeof *options)
+    return fail(PAPO_INVALID_ARGUMENT, "options: expected size %zu, got %zu", sizeof *options,
+                options->size);
+  if (options->device != PAPO_CPU)
+    return fail(PAPO_UNAVAILABLE, "device: this build has no CUDA engine; expected the CPU");
+  if (options->threads < 0 || options->threads > papo::kMaxThreads)
+    return fail(PAPO_INVALID_OPTION, "threads: expected 0 (automatic) to %d, got %d",
+                papo::kMaxThreads, options->threads);
+  const papo::InstructionSet* set = papo::findInstructionSet(options->instructionSet);
+  if (!set)
+    return fail(PAPO_UNAVAILABLE,
+                "instructionSet: \"%s\" is not among those of this build and processor",
+                options->instructionSet ? options->instructionSet : "");
+  *engine = new (std::nothrow)
+      papo_engine(set, options->threads ? options->threads : papo::hardwareThreads());
+  return *engine ? PAPO_OK : fail(PAPO_OUT_OF_MEMORY, "engine: out of memory");
+}
+
+void papo_engine_close(papo_engine* engine) { delete engine; }
+
+papo_status papo_engine_synchronize(papo_engine* engine) {
+  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
+  return PAPO_OK;
+}
+
+const char* papo_engine_instruction_set(const papo_engine* engine) {
+  return engine ? engine->instructionSet->name : "";
+}
+
+int32_t papo_engine_threads(const papo_engine* engine) {
+  return engine ? engine->pool.threads() : 0;
+}
+
+int32_t papo_instruction_sets(const char** names, int32_t capacity) {
+  const papo::InstructionSetList list = papo::instructionSets();
+  int32_t count = 0;
+  for (int i = 0; i < list.count; ++i) {
+    if (!list.first[i]->supported()) continue;
+    if (names && count < capacity) names[count] = list.first[i]->name;
+    ++count;
+  }
+  return count;
+}
+
+}  // extern "C"

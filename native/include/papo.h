@@ -1,0 +1,259 @@
+/* The C interface of papo-kernels, and the only one: Node, Python and C programs all enter here.
+ *
+ * Rules that hold for every function:
+ * - Data is described by papo_tensor views; the library owns none of it and keeps no pointer after a call.
+ * - Workspace is the caller's: ask papo_*_workspace for the bytes, hand in that many at any alignment of 64.
+ * - Nothing is allocated, synchronised or communicated inside a computation.
+ * - A function returns PAPO_OK or a status; papo_last_message() then names the argument, what was
+ *   expected and what came. Outputs are untouched unless the function says otherwise.
+ * - Same inputs, same bits: results depend neither on the number of threads nor on the other rows.
+ * - An engine is used from one thread at a time; any number of engines may exist.
+ *
+ * Formulas: docs/math.md. Option list: docs/options.md.
+ */
+#ifndef PAPO_H
+#define PAPO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "papo_objective.h"
+
+#if defined(_WIN32)
+#define PAPO_API __declspec(dllexport)
+#else
+#define PAPO_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows whenever a function or a struct changes its meaning; structs may grow at their end without it. */
+#define PAPO_ABI_VERSION 1
+PAPO_API int32_t papo_abi_version(void);
+
+/* Version of the package that this library was built from, e.g. "0.1.0". */
+PAPO_API const char* papo_version(void);
+
+typedef enum papo_status {
+  PAPO_OK = 0,
+  PAPO_INVALID_ARGUMENT = 1,    /* null or misaligned pointer, unknown enum, wrong struct size */
+  PAPO_INVALID_OPTION = 2,      /* an objective or engine option outside its range */
+  PAPO_INVALID_DTYPE = 3,
+  PAPO_INVALID_SHAPE = 4,
+  PAPO_INVALID_VALUE = 5,       /* token id outside the vocabulary, mask value other than 0 and 1, ... */
+  PAPO_OVERLAP = 6,             /* an output overlaps another argument other than exactly in place */
+  PAPO_WORKSPACE_TOO_SMALL = 7,
+  PAPO_UNAVAILABLE = 8,         /* device or instruction set that this machine or build does not have */
+  PAPO_OUT_OF_MEMORY = 9,
+  PAPO_INTERNAL = 10
+} papo_status;
+
+/* What went wrong in the last call of this thread that did not return PAPO_OK. */
+PAPO_API const char* papo_last_message(void);
+
+typedef enum papo_dtype {
+  PAPO_FLOAT32 = 0,
+  PAPO_FLOAT16 = 1,
+  PAPO_BFLOAT16 = 2,
+  PAPO_FLOAT64 = 3, /* the reference engine only, but for metrics and rewards */
+  PAPO_INT32 = 4,
+  PAPO_UINT8 = 5
+} papo_dtype;
+
+typedef enum papo_device_kind { PAPO_CPU = 0, PAPO_CUDA = 1 } papo_device_kind;
+
+/* A two-dimensional view: element (r, c) is at data + (r * rowStride + c) elements.
+ * Per-token values are [N] = rows N, columns 1, rowStride 1. data == NULL: the tensor is absent. */
+typedef struct papo_tensor {
+  void* data;
+  int64_t rows;
+  int64_t columns;
+  int64_t rowStride; /* in elements; at least columns */
+  int32_t dtype;     /* papo_dtype */
+  int32_t device;    /* papo_device_kind + 16 * index */
+} papo_tensor;
+
+/* --- engines ------------------------------------------------------------------------------------- */
+
+typedef struct papo_engine papo_engine;
+
+typedef struct papo_engine_options {
+  size_t size;
+  int32_t device;             /* papo_device_kind + 16 * index */
+  int32_t threads;            /* 0: as many as the processor runs at once */
+  const char* instructionSet; /* NULL: the fastest here; a name of papo_instruction_sets, or
+                                 "reference": float64 throughout, in plain loops; the oracle */
+} papo_engine_options;
+
+PAPO_API papo_status papo_engine_open(const papo_engine_options* options, papo_engine** engine);
+PAPO_API void papo_engine_close(papo_engine* engine);
+PAPO_API papo_status papo_engine_synchronize(papo_engine* engine);
+PAPO_API const char* papo_engine_instruction_set(const papo_engine* engine);
+PAPO_API int32_t papo_engine_threads(const papo_engine* engine);
+
+/* Instruction sets that this build has and this processor can run, fastest first, "reference" last.
+ * Fills up to capacity names and returns how many there are. */
+PAPO_API int32_t papo_instruction_sets(const char** names, int32_t capacity);
+
+/* --- objective ----------------------------------------------------------------------------------- */
+
+/* Fill with a profile of docs/options.md by name. */
+PAPO_API papo_status papo_objective_init(const char* profile, papo_objective* objective);
+/* Check every range; names the first option that is outside. */
+PAPO_API papo_status papo_objective_validate(const papo_objective* objective);
+
+/* --- log-probs of one branch --------------------------------------------------------------------- */
+
+/* logProbs[r]    = z[r, tokens[r]] - logSumExp(z[r, :]),  z = logits / temperature
+ * entropies[r]   = -sum_v p log p, exact;  logSumExps[r] = logSumExp(z[r, :])
+ * A row with responseMask 0 is not read; its outputs are 0. */
+typedef struct papo_token_log_probs_args {
+  size_t size;
+  double temperature;
+  papo_tensor logits;       /* [N, V] float32, float16 or bfloat16 (any float for reference) */
+  papo_tensor tokens;       /* [N] int32, 0 <= id < V */
+  papo_tensor responseMask; /* [N] uint8, optional */
+  papo_tensor logProbs;     /* out [N] float32 (float32 or float64 for reference) */
+  papo_tensor entropies;    /* out [N], optional */
+  papo_tensor logSumExps;   /* out [N], optional */
+} papo_token_log_probs_args;
+
+PAPO_API papo_status papo_token_log_probs_workspace(const papo_engine* engine,
+                                                    const papo_token_log_probs_args* args,
+                                                    size_t* bytes);
+PAPO_API papo_status papo_token_log_probs(papo_engine* engine, const papo_token_log_probs_args* args,
+                                          void* workspace, size_t workspaceBytes);
+
+/* --- loss ---------------------------------------------------------------------------------------- */
+
+/* One call computes loss, terms, metrics and, as asked for, slopes and gradients.
+ *
+ * Either logits are given (log-probs, entropies and the exact KL are then computed from them), or
+ * logProbs. The masked branch may be given as logits or as maskedLogProbs (then it is a constant
+ * unless its slope is asked for); it is optional when nothing weighs it.
+ *
+ * Responses: cuSeqlens[B + 1] holds the first row of each response and N at its end; without it
+ * every response has N / responses rows. Values "per response or token" are [B] or [N].
+ *
+ * Gradients: logitsGrad of logits' dtype; its data may be logits' own (in place). Rows that do not
+ * count are written as 0. Outputs are complete when the call returns PAPO_OK, and untouched else. */
+typedef struct papo_loss_args {
+  size_t size;
+  const papo_objective* objective;
+  const int64_t* cuSeqlens; /* [responses + 1] in host memory, optional */
+  int64_t responses;        /* B >= 1 */
+
+  /* inputs */
+  papo_tensor logits;            /* [N, V] */
+  papo_tensor maskedLogits;      /* [N, V], dtype of logits */
+  papo_tensor logProbs;          /* [N], instead of logits */
+  papo_tensor maskedLogProbs;    /* [N], instead of maskedLogits */
+  papo_tensor entropies;         /* [N], with logProbs, where the objective needs exact entropies */
+  papo_tensor maskedEntropies;   /* [N], likewise */
+  papo_tensor exactPerceptionKl; /* [N], with logProbs, where perceptionKlEstimator is exact */
+  papo_tensor tokens;            /* [N] int32, with logits */
+  papo_tensor responseMask;      /* [N] uint8 0/1; absent: every row counts */
+  papo_tensor oldLogProbs;       /* [N]; absent: on-policy, ratio 1 with its gradient */
+  papo_tensor refLogProbs;       /* [N]; absent: no reference KL, whatever its coefficient */
+  papo_tensor advantages;        /* [B] or [N] */
+  papo_tensor tokenWeights;      /* [B] or [N], factor of the policy term; optional */
+  papo_tensor perceptionWeights; /* [B] or [N], factor of the perception KL; optional */
+  papo_tensor sftMask;           /* [B] or [N] uint8, for sftCoef; optional */
+
+  /* outputs, all but metrics optional */
+  papo_tensor metrics;             /* [PAPO_METRIC_COUNT] float64 */
+  papo_tensor logitsGrad;          /* [N, V] */
+  papo_tensor maskedLogitsGrad;    /* [N, V] */
+  papo_tensor outLogProbs;         /* [N] */
+  papo_tensor outMaskedLogProbs;   /* [N] */
+  papo_tensor outEntropies;        /* [N] */
+  papo_tensor outMaskedEntropies;  /* [N] */
+  papo_tensor ratios;              /* [N] importance ratio, 0 in rows that do not count */
+  papo_tensor refKlPerToken;       /* [N] */
+  papo_tensor perceptionKlPerToken; /* [N] after weights, selection and cap */
+  papo_tensor logProbsGrad;        /* [N] dloss/dlogProbs: the slope g of docs/math.md */
+  papo_tensor maskedLogProbsGrad;  /* [N] g' */
+  papo_tensor entropiesGrad;       /* [N] h */
+  papo_tensor maskedEntropiesGrad; /* [N] h' */
+  papo_tensor exactPerceptionKlGrad; /* [N] d */
+  int32_t gradNorm;                /* 1: compute PAPO_METRIC_gradNorm from the logits gradients */
+} papo_loss_args;
+
+PAPO_API papo_status papo_loss_workspace(const papo_engine* engine, const papo_loss_args* args,
+                                         size_t* bytes);
+PAPO_API papo_status papo_loss(papo_engine* engine, const papo_loss_args* args, void* workspace,
+                               size_t workspaceBytes);
+
+/* --- advantages ---------------------------------------------------------------------------------- */
+
+typedef enum papo_advantage_estimator {
+  PAPO_ADVANTAGE_GRPO = 0,   /* (r - mean) / (std + epsilon), std unbiased */
+  PAPO_ADVANTAGE_DR_GRPO = 1,/* r - mean */
+  PAPO_ADVANTAGE_RLOO = 2,   /* r - mean of the other members */
+  PAPO_ADVANTAGE_REMAX = 3,  /* r - baseline */
+  PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS = 4 /* discounted returns per token, whitened over counted tokens */
+} papo_advantage_estimator;
+
+typedef enum papo_advantage_scale {
+  PAPO_SCALE_GROUP = 0, /* standard deviation of the group */
+  PAPO_SCALE_BATCH = 1, /* of all rewards of the call */
+  PAPO_SCALE_NONE = 2
+} papo_advantage_scale;
+
+typedef struct papo_advantages_args {
+  size_t size;
+  int32_t estimator; /* papo_advantage_estimator */
+  int32_t scale;     /* papo_advantage_scale, for GRPO */
+  double epsilon;    /* 1e-6 in the authors' code, 1e-4 in TRL; 1e-8 under the root for REINFORCE++ */
+  double discount;   /* REINFORCE++ */
+  const int64_t* cuSeqlens; /* [responses + 1], REINFORCE++, optional */
+  int64_t responses;        /* B, REINFORCE++ */
+  papo_tensor rewards;      /* [B] float32 or float64; [N] per token for REINFORCE++ */
+  papo_tensor groupIds;     /* [B] int32; any values, any order (not for REMAX and REINFORCE++) */
+  papo_tensor baselines;    /* [B], REMAX */
+  papo_tensor responseMask; /* [N] uint8, REINFORCE++ */
+  papo_tensor advantages;   /* out, shape of rewards, float32 or float64 */
+  papo_tensor returns;      /* out [N], REINFORCE++, optional */
+} papo_advantages_args;
+
+PAPO_API papo_status papo_advantages_workspace(const papo_engine* engine,
+                                               const papo_advantages_args* args, size_t* bytes);
+PAPO_API papo_status papo_group_advantages(papo_engine* engine, const papo_advantages_args* args,
+                                           void* workspace, size_t workspaceBytes);
+
+/* --- image masking ------------------------------------------------------------------------------- */
+
+/* Patch grid of ceil(height / patchSize) x ceil(width / patchSize) from the top-left, row-major;
+ * partial patches at the right and bottom edges. out may be image's own data (in place). */
+typedef struct papo_mask_patches_args {
+  size_t size;
+  int64_t height, width, channels;
+  int64_t patchSize;
+  papo_tensor image;     /* [height * width, channels] uint8, channels innermost */
+  papo_tensor patchMask; /* [patches] uint8, 1 = black in all channels */
+  papo_tensor out;       /* like image */
+} papo_mask_patches_args;
+
+PAPO_API papo_status papo_mask_patches(papo_engine* engine, const papo_mask_patches_args* args);
+
+/* patchMask[i] = 1 with probability ratio, independently, from Philox 4x32-10 (Salmon et al. 2011,
+ * "Parallel random numbers: as easy as 1, 2, 3"): key = seed, counter = (i, image, prompt low and high).
+ * The mask depends on nothing else, so every batch split and device gives the same one. */
+typedef struct papo_random_patch_mask_args {
+  size_t size;
+  uint64_t seed;
+  uint64_t prompt;
+  uint32_t image;
+  double ratio;          /* 0 .. 1 */
+  papo_tensor patchMask; /* out [patches] uint8 */
+} papo_random_patch_mask_args;
+
+PAPO_API papo_status papo_random_patch_mask(papo_engine* engine,
+                                            const papo_random_patch_mask_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,326 @@
+// papo_loss: row statistics, token terms, row gradients, in that order (docs/architecture.md).
+//
+// For an objective that is local to a token the three stages run row by row, while the row is still
+// in cache. A sequence ratio or a quantile needs every row's statistics first; the rows are then
+// swept a second time. Each thread writes only to the records and gradients of its own rows, and the
+// sums run over the records in order afterwards: same inputs, same bits, whatever the threads.
+#include <cmath>
+#include <cstring>
+
+#include "engine/engine.h"
+#include "loss/batch.h"
+#include "loss/loss_checks.h"
+#include "loss/reduction.h"
+#include "loss/selection.h"
+
+namespace papo {
+namespace {
+
+template <class Real>
+struct Workspace {
+  TokenRecord<Real>* records;
+  Real* selection;  // [N]
+  unsigned char* scratch;
+  size_t scratchBytes;  // of one thread
+
+  static Workspace layOut(Arena* arena, const papo_engine& engine, const papo_loss_args& args,
+                          int64_t rows) {
+    Workspace w{};
+    w.records = arena->take<TokenRecord<Real>>(rows);
+    if (!isTokenLocal(*args.objective)) w.selection = arena->take<Real>(rows);
+    if (!isPresent(args.logits)) return w;
+    w.scratchBytes = static_cast<size_t>(rowScratchBytes(args.logits.columns));
+    w.scratch =
+        arena->take<unsigned char>(static_cast<int64_t>(w.scratchBytes) * engine.pool.threads());
+    return w;
+  }
+};
+
+template <class Real>
+class LossCall {
+ public:
+  LossCall(papo_engine* engine, const papo_loss_args& args, const Responses& responses,
+           const Workspace<Real>& workspace)
+      : engine_(engine),
+        args_(args),
+        objective_(tokenObjective<Real>(*args.objective)),
+        workspace_(workspace),
+        batch_(args, responses, workspace.records) {
+    if (!isPresent(args.logits)) return;
+    kernels_ = engine->instructionSet->kernels[args.logits.dtype];
+    exactKl_ = isPresent(args.maskedLogits) &&
+               args.objective->perceptionKlEstimator == PAPO_PERCEPTION_KL_ESTIMATOR_EXACT;
+  }
+
+  void run() {
+    batch_.fill();
+    if (isTokenLocal(*args_.objective))
+      runLocal();
+    else
+      runWithSelection();
+    writePerToken();
+    writeMetrics();
+  }
+
+ private:
+  void runLocal() {
+    if (!isPresent(args_.logits)) {
+      for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
+      return;
+    }
+    sweep([this](int thread, int64_t row) {
+      const RowStatistics statistics = readStatistics(thread, row, wantsGradient());
+      evaluate(row);
+      writeGradient(thread, row, statistics);
+    });
+  }
+
+  void runWithSelection() {
+    if (isPresent(args_.logits))
+      sweep([this](int thread, int64_t row) { readStatistics(thread, row, false); });
+    selectTokens(*args_.objective, objective_, &batch_, workspace_.selection);
+    if (args_.objective->ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE)
+      evaluateWithResponseRatios();
+    else
+      for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
+    if (!wantsGradient()) return;
+    sweep([this](int thread, int64_t row) {
+      writeGradient(thread, row, readStatistics(thread, row, true));
+    });
+  }
+
+  // --- rows ---------------------------------------------------------------------------------------
+
+  bool wantsGradient() const {
+    return isPresent(args_.logitsGrad) || isPresent(args_.maskedLogitsGrad);
+  }
+
+  template <class Body>
+  void sweep(Body&& body) {
+    forEachRow(engine_, args_.logits.rows, args_.logits.columns, [&](int thread, int64_t row) {
+      if (batch_[row].contributes)
+        body(thread, row);
+      else
+        clearGradients(row);
+    });
+  }
+
+  static void* rowOf(const papo_tensor& tensor, int64_t row) {
+    if (!tensor.data) return nullptr;
+    return static_cast<unsigned char*>(tensor.data) +
+           static_cast<size_t>(row * tensor.rowStride) * dtypeBytes(tensor.dtype);
+  }
+
+  RowScratch scratchOf(int thread) const {
+    return {workspace_.scratch + workspace_.scratchBytes * static_cast<size_t>(thread),
+            args_.logits.columns};
+  }
+
+  RowPair rowPair(int64_t row) const {
+    RowPair pair;
+    pair.logits = rowOf(args_.logits, row);
+    pair.maskedLogits = rowOf(args_.maskedLogits, row);
+    pair.vocabSize = args_.logits.columns;
+    pair.token = static_cast<const int32_t*>(args_.tokens.data)[row];
+    pair.inverseTemperature = 1 / args_.objective->temperature;
+    pair.exactKl = exactKl_;
+    return pair;
+  }
+
+  // Whether the gradients need the exponentials of both branches at once. If not, the branches are
+  // read one after the other and the masked one leaves nothing behind.
+  bool needsPair() const { return exactKl_ || isPresent(args_.maskedLogitsGrad); }
+
+  RowStatistics readStatistics(int thread, int64_t row, bool keep) {
+    RowPair pair = rowPair(row);
+    RowStatistics statistics;
+    if (pair.maskedLogits && !needsPair()) {
+      RowPair masked = pair;
+      masked.logits = pair.maskedLogits;
+      masked.maskedLogits = pair.maskedLogits = nullptr;
+      kernels_.statistics(masked, false, scratchOf(thread), &statistics);
+      const BranchStatistics branch = statistics.image;
+      kernels_.statistics(pair, keep, scratchOf(thread), &statistics);
+      statistics.masked = branch;
+    } else {
+      kernels_.statistics(pair, keep, scratchOf(thread), &statistics);
+    }
+    TokenInputs<Real>& in = batch_[row].inputs;
+    in.logProb = Real(statistics.image.logProb);
+    in.entropy = Real(statistics.image.entropy);
+    if (isPresent(args_.maskedLogits)) {
+      in.maskedLogProb = Real(statistics.masked.logProb);
+      in.maskedEntropy = Real(statistics.masked.entropy);
+      in.exactKl = Real(statistics.exactKl);
+    }
+    return statistics;
+  }
+
+  void writeGradient(int thread, int64_t row, const RowStatistics& statistics) {
+    if (!wantsGradient()) return;
+    RowPair pair = rowPair(row);
+    if (!needsPair()) pair.maskedLogits = nullptr;
+    const TokenSlopes<Real>& s = batch_[row].slopes;
+    const RowSlopes slopes{static_cast<double>(s.logProb), static_cast<double>(s.entropy),
+                           static_cast<double>(s.maskedLogProb),
+                           static_cast<double>(s.maskedEntropy), static_cast<double>(s.exactKl)};
+    RowGradients out{rowOf(args_.logitsGrad, row), rowOf(args_.maskedLogitsGrad, row)};
+    if (!objective_.maskedGradient) out.maskedLogits = nullptr;
+    batch_[row].sumOfSquares = kernels_.gradient(pair, statistics, slopes, scratchOf(thread), out,
+                                                 args_.gradNorm != 0);
+    // After the row's own gradient, which reads the masked logits that this may overwrite.
+    if (!objective_.maskedGradient) clearRow(args_.maskedLogitsGrad, row);
+  }
+
+  void clearGradients(int64_t row) {
+    clearRow(args_.logitsGrad, row);
+    clearRow(args_.maskedLogitsGrad, row);
+  }
+
+  static void clearRow(const papo_tensor& gradient, int64_t row) {
+    if (!isPresent(gradient)) return;
+    std::memset(rowOf(gradient, row), 0,
+                static_cast<size_t>(gradient.columns) * dtypeBytes(gradient.dtype));
+  }
+
+  // --- tokens -------------------------------------------------------------------------------------
+
+  void evaluate(int64_t row) {
+    TokenRecord<Real>& token = batch_[row];
+    if (!token.contributes) return;
+    const Clamped<Real> ratio =
+        tokenLogRatio(objective_, token.inputs, token.counts && isPresent(args_.oldLogProbs));
+    token.terms = tokenTerms(objective_, token.inputs, ratio.value);
+    token.slopes = tokenSlopes(objective_, token.terms, token.shares);
+    token.slopes.logProb += token.slopes.logRatio * ratio.slope;
+  }
+
+  // GSPO: all tokens of a response share the clamped mean of their log-ratios, and the slope in it
+  // returns to each of them divided by their number (Eq. 9).
+  void evaluateWithResponseRatios() {
+    for (int64_t b = 0; b < batch_.responses().count; ++b) {
+      const int64_t begin = batch_.responses().begin(b), end = batch_.responses().end(b);
+      const double count = denominator(static_cast<double>(batch_.countedTokens(b)), 0);
+      const Clamped<Real> ratio = responseLogRatio(begin, end, count);
+      double responseSlope = 0;
+      for (int64_t row = begin; row < end; ++row) {
+        TokenRecord<Real>& token = batch_[row];
+        if (!token.contributes) continue;
+        token.terms = tokenTerms(objective_, token.inputs, ratio.value);
+        token.slopes = tokenSlopes(objective_, token.terms, token.shares);
+        responseSlope += static_cast<double>(token.slopes.logRatio);
+          }
+      for (int64_t row = begin; row < end; ++row) {
+        if (batch_[row].counts)
+          batch_[row].slopes.logProb += Real(responseSlope / count) * ratio.slope;
+      }
+    }
+  }
+
+  Clamped<Real> responseLogRatio(int64_t begin, int64_t end, double count) const {
+    if (!isPresent(args_.oldLogProbs)) return {0, 1};
+    double sum = 0;
+    for (int64_t row = begin; row < end; ++row) {
+      const TokenInputs<Real>& in = batch_[row].inputs;
+      if (batch_[row].counts) sum += static_cast<double>(in.logProb - in.oldLogProb);
+    }
+    return clamped(Real(sum / count), -objective_.logRatioClamp, objective_.logRatioClamp);
+  }
+
+  // --- results ------------------------------------------------------------------------------------
+
+  template <class Value>
+  void writeVector(const papo_tensor& tensor, Value&& value) {
+    if (!isPresent(tensor)) return;
+    auto* out = static_cast<Real*>(tensor.data);
+    for (int64_t row = 0; row < tensor.rows; ++row)
+      out[row] = batch_[row].contributes ? value(batch_[row]) : Real(0);
+  }
+
+  void writePerToken() {
+    using Record = TokenRecord<Real>;
+    writeVector(args_.outLogProbs, [](const Record& t) { return t.inputs.logProb; });
+    writeVector(args_.outMaskedLogProbs, [](const Record& t) { return t.inputs.maskedLogProb; });
+    writeVector(args_.outEntropies, [](const Record& t) { return t.inputs.entropy; });
+    writeVector(args_.outMaskedEntropies, [](const Record& t) { return t.inputs.maskedEntropy; });
+    writeVector(args_.ratios, [](const Record& t) { return t.counts ? t.terms.ratio : Real(0); });
+    writeVector(args_.refKlPerToken, [](const Record& t) { return t.terms.refKl.value; });
+    writeVector(args_.perceptionKlPerToken,
+                [](const Record& t) { return t.terms.perceptionKl.value; });
+    writeVector(args_.logProbsGrad, [](const Record& t) { return t.slopes.logProb; });
+    writeVector(args_.maskedLogProbsGrad, [](const Record& t) { return t.slopes.maskedLogProb; });
+    writeVector(args_.entropiesGrad, [](const Record& t) { return t.slopes.entropy; });
+    writeVector(args_.maskedEntropiesGrad, [](const Record& t) { return t.slopes.maskedEntropy; });
+    writeVector(args_.exactPerceptionKlGrad, [](const Record& t) { return t.slopes.exactKl; });
+  }
+
+  void writeMetrics() {
+    ReductionContext context;
+    context.knowsEntropy = isPresent(args_.logits) || isPresent(args_.entropies);
+    context.knowsMaskedEntropy = isPresent(args_.maskedLogits) || isPresent(args_.maskedEntropies);
+    context.sumOfSquares = args_.gradNorm ? 0 : NAN;
+    for (int64_t row = 0; args_.gradNorm && row < batch_.responses().rows; ++row)
+      context.sumOfSquares += batch_[row].sumOfSquares;
+    reduceBatch(*args_.objective, batch_, context, static_cast<double*>(args_.metrics.data));
+  }
+
+  papo_engine* engine_;
+  const papo_loss_args& args_;
+  TokenObjective<Real> objective_;
+  Workspace<Real> workspace_;
+  Batch<Real> batch_;
+  RowKernels kernels_{};
+  bool exactKl_ = false;
+};
+
+papo_status checkHandles(const papo_engine* engine, const papo_loss_args* args) {
+  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
+  if (!args) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
+  if (args->size != sizeof *args)
+    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
+                args->size);
+  return PAPO_OK;
+}
+
+template <class Real>
+papo_status runLoss(papo_engine* engine, const papo_loss_args& args, const Responses& responses,
+                    void* memory, size_t bytes) {
+  Arena sizes(nullptr);
+  Workspace<Real>::layOut(&sizes, *engine, args, responses.rows);
+  PAPO_TRY(requireWorkspace(memory, bytes, sizes.used()));
+  Arena arena(memory);
+  const auto workspace = Workspace<Real>::layOut(&arena, *engine, args, responses.rows);
+  LossCall<Real>(engine, args, responses, workspace).run();
+  return PAPO_OK;
+}
+
+}  // namespace
+}  // namespace papo
+
+extern "C" papo_status papo_loss_workspace(const papo_engine* engine, const papo_loss_args* args,
+                                           size_t* bytes) {
+  using namespace papo;
+  PAPO_TRY(checkHandles(engine, args));
+  if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
+  Responses responses;
+  PAPO_TRY(checkLossArguments(*engine, *args, &responses));
+  Arena arena(nullptr);
+  if (engine->isReference())
+    Workspace<double>::layOut(&arena, *engine, *args, responses.rows);
+  else
+    Workspace<float>::layOut(&arena, *engine, *args, responses.rows);
+  *bytes = arena.used();
+  return PAPO_OK;
+}
+
+extern "C" papo_status papo_loss(papo_engine* engine, const papo_loss_args* args, void* workspace,
+                                 size_t workspaceBytes) {
+  using namespace papo;
+  PAPO_TRY(checkHandles(engine, args));
+  Responses responses;
+  PAPO_TRY(checkLossArguments(*engine, *args, &responses));
+  PAPO_TRY(checkLossValues(*args));
+  return engine->isReference()
+             ? runLoss<double>(engine, *args, responses, workspace, workspaceBytes)
+             : runLoss<float>(engine, *args, responses, workspace, workspaceBytes);
+}

@@ -1,0 +1,199 @@
+#include "loss/loss_checks.h"
+
+namespace papo {
+namespace {
+
+long long printable(int64_t value) { return static_cast<long long>(value); }
+
+papo_status requireAbsent(NamedTensor argument, const char* why) {
+  if (!isPresent(*argument.tensor)) return PAPO_OK;
+  return fail(PAPO_INVALID_ARGUMENT, "%s: expected none %s, got a tensor", argument.name, why);
+}
+
+papo_status requirePresent(NamedTensor argument, const char* why) {
+  if (isPresent(*argument.tensor)) return PAPO_OK;
+  return fail(PAPO_INVALID_ARGUMENT, "%s: expected a tensor %s, got none", argument.name, why);
+}
+
+papo_status checkOptionalVector(NamedTensor argument, int64_t rows, unsigned dtypes) {
+  return isPresent(*argument.tensor) ? requireVector(argument, rows, dtypes) : PAPO_OK;
+}
+
+papo_status checkPerTokenOrResponse(NamedTensor argument, const Responses& r, unsigned dtypes) {
+  if (!isPresent(*argument.tensor)) return PAPO_OK;
+  const int64_t rows = argument.tensor->rows;
+  if (rows != r.rows && rows != r.count)
+    return fail(PAPO_INVALID_SHAPE,
+                "%s: expected one value per response (%lld) or per token (%lld), got %lld",
+                argument.name, printable(r.count), printable(r.rows), printable(rows));
+  return requireVector(argument, rows, dtypes);
+}
+
+papo_status checkBranches(const papo_loss_args& a) {
+  if (isPresent(a.logits) == isPresent(a.logProbs))
+    return fail(PAPO_INVALID_ARGUMENT, "logits: expected either logits or logProbs, got %s",
+                isPresent(a.logits) ? "both" : "neither");
+  if (isPresent(a.maskedLogits) && isPresent(a.maskedLogProbs))
+    return fail(PAPO_INVALID_ARGUMENT,
+                "maskedLogits: expected either maskedLogits or maskedLogProbs, got both");
+  if (isPresent(a.logits)) {
+    PAPO_TRY(requirePresent({"tokens", &a.tokens}, "with logits"));
+    PAPO_TRY(requireAbsent({"entropies", &a.entropies}, "with logits, which give them"));
+    PAPO_TRY(requireAbsent({"exactPerceptionKl", &a.exactPerceptionKl}, "with logits"));
+  } else {
+    PAPO_TRY(requireAbsent({"maskedLogits", &a.maskedLogits}, "with logProbs"));
+    PAPO_TRY(requireAbsent({"logitsGrad", &a.logitsGrad}, "with logProbs"));
+  }
+  if (isPresent(a.maskedLogits))
+    PAPO_TRY(requireAbsent({"maskedEntropies", &a.maskedEntropies}, "with maskedLogits"));
+  else
+    PAPO_TRY(requireAbsent({"maskedLogitsGrad", &a.maskedLogitsGrad}, "without maskedLogits"));
+  return PAPO_OK;
+}
+
+// What the objective weighs must be given: a missing input would silently drop its term.
+papo_status checkObjectiveInputs(const papo_loss_args& a) {
+  const papo_objective& o = *a.objective;
+  const bool hasLogits = isPresent(a.logits), hasMaskedLogits = isPresent(a.maskedLogits);
+  const bool exactKl = o.perceptionKlEstimator == PAPO_PERCEPTION_KL_ESTIMATOR_EXACT;
+  const bool exactEntropy = o.entropyEstimator == PAPO_ENTROPY_ESTIMATOR_EXACT;
+  if (!hasMaskedLogits && (o.perceptionKlCoef != 0 || o.maskedEntropyCoef != 0))
+    PAPO_TRY(requirePresent({hasLogits ? "maskedLogits" : "maskedLogProbs", &a.maskedLogProbs},
+                            "because perceptionKlCoef or maskedEntropyCoef is not 0"));
+  if (exactKl && o.perceptionKlCoef != 0 && !hasMaskedLogits)
+    PAPO_TRY(requirePresent({hasLogits ? "maskedLogits" : "exactPerceptionKl",
+                             hasLogits ? &a.maskedLogits : &a.exactPerceptionKl},
+                            "because perceptionKlEstimator is exact"));
+  if (!hasLogits && ((exactEntropy && o.entropyCoef != 0) || o.topEntropyFraction < 1))
+    PAPO_TRY(requirePresent({"entropies", &a.entropies},
+                            "because the objective needs exact entropies"));
+  if (!hasMaskedLogits && exactEntropy && o.maskedEntropyCoef != 0)
+    PAPO_TRY(requirePresent({"maskedEntropies", &a.maskedEntropies},
+                            "because entropyEstimator is exact"));
+  if (o.sftCoef != 0) PAPO_TRY(requirePresent({"sftMask", &a.sftMask}, "because sftCoef is not 0"));
+  return PAPO_OK;
+}
+
+papo_status checkLogits(const papo_engine& engine, const papo_loss_args& a) {
+  if (!isPresent(a.logits)) return PAPO_OK;
+  const unsigned dtypes = kLogitsDTypes | (engine.isReference() ? dtypeBit(PAPO_FLOAT64) : 0u);
+  const int64_t rows = a.logits.rows, vocabSize = a.logits.columns;
+  if (vocabSize < 1)
+    return fail(PAPO_INVALID_SHAPE, "logits: expected a vocabulary of at least 1, got %lld",
+                printable(vocabSize));
+  PAPO_TRY(requireMatrix({"logits", &a.logits}, rows, vocabSize, dtypes));
+  const NamedTensor others[] = {{"maskedLogits", &a.maskedLogits},
+                                {"logitsGrad", &a.logitsGrad},
+                                {"maskedLogitsGrad", &a.maskedLogitsGrad}};
+  for (const NamedTensor& other : others) {
+    if (isPresent(*other.tensor))
+      PAPO_TRY(requireMatrix(other, rows, vocabSize,
+                             dtypeBit(static_cast<papo_dtype>(a.logits.dtype))));
+  }
+  return requireVector({"tokens", &a.tokens}, rows, dtypeBit(PAPO_INT32));
+}
+
+papo_status checkVectors(const papo_engine& engine, const papo_loss_args& a, const Responses& r) {
+  const unsigned real = dtypeBit(engine.isReference() ? PAPO_FLOAT64 : PAPO_FLOAT32);
+  const unsigned mask = dtypeBit(PAPO_UINT8);
+  const NamedTensor vectors[] = {{"logProbs", &a.logProbs},
+                                 {"maskedLogProbs", &a.maskedLogProbs},
+                                 {"entropies", &a.entropies},
+                                 {"maskedEntropies", &a.maskedEntropies},
+                                 {"exactPerceptionKl", &a.exactPerceptionKl},
+                                 {"oldLogProbs", &a.oldLogProbs},
+                                 {"refLogProbs", &a.refLogProbs},
+                                 {"outLogProbs", &a.outLogProbs},
+                                 {"outMaskedLogProbs", &a.outMaskedLogProbs},
+                                 {"outEntropies", &a.outEntropies},
+                                 {"outMaskedEntropies", &a.outMaskedEntropies},
+                                 {"ratios", &a.ratios},
+                                 {"refKlPerToken", &a.refKlPerToken},
+                                 {"perceptionKlPerToken", &a.perceptionKlPerToken},
+                                 {"logProbsGrad", &a.logProbsGrad},
+                                 {"maskedLogProbsGrad", &a.maskedLogProbsGrad},
+                                 {"entropiesGrad", &a.entropiesGrad},
+                                 {"maskedEntropiesGrad", &a.maskedEntropiesGrad},
+                                 {"exactPerceptionKlGrad", &a.exactPerceptionKlGrad}};
+  for (const NamedTensor& vector : vectors) PAPO_TRY(checkOptionalVector(vector, r.rows, real));
+  PAPO_TRY(checkOptionalVector({"responseMask", &a.responseMask}, r.rows, mask));
+  PAPO_TRY(requirePresent({"advantages", &a.advantages}, "for every loss"));
+  PAPO_TRY(checkPerTokenOrResponse({"advantages", &a.advantages}, r, real));
+  PAPO_TRY(checkPerTokenOrResponse({"tokenWeights", &a.tokenWeights}, r, real));
+  PAPO_TRY(checkPerTokenOrResponse({"perceptionWeights", &a.perceptionWeights}, r, real));
+  PAPO_TRY(checkPerTokenOrResponse({"sftMask", &a.sftMask}, r, mask));
+  return requireVector({"metrics", &a.metrics}, PAPO_METRIC_COUNT, dtypeBit(PAPO_FLOAT64));
+}
+
+papo_status checkOverlap(const papo_loss_args& a) {
+  return requireDisjoint(
+      {{"logits", &a.logits},
+       {"maskedLogits", &a.maskedLogits},
+       {"logProbs", &a.logProbs},
+       {"maskedLogProbs", &a.maskedLogProbs},
+       {"entropies", &a.entropies},
+       {"maskedEntropies", &a.maskedEntropies},
+       {"exactPerceptionKl", &a.exactPerceptionKl},
+       {"tokens", &a.tokens},
+       {"responseMask", &a.responseMask},
+       {"oldLogProbs", &a.oldLogProbs},
+       {"refLogProbs", &a.refLogProbs},
+       {"advantages", &a.advantages},
+       {"tokenWeights", &a.tokenWeights},
+       {"perceptionWeights", &a.perceptionWeights},
+       {"sftMask", &a.sftMask}},
+      {{"metrics", &a.metrics},
+       {"logitsGrad", &a.logitsGrad},
+       {"maskedLogitsGrad", &a.maskedLogitsGrad},
+       {"outLogProbs", &a.outLogProbs},
+       {"outMaskedLogProbs", &a.outMaskedLogProbs},
+       {"outEntropies", &a.outEntropies},
+       {"outMaskedEntropies", &a.outMaskedEntropies},
+       {"ratios", &a.ratios},
+       {"refKlPerToken", &a.refKlPerToken},
+       {"perceptionKlPerToken", &a.perceptionKlPerToken},
+       {"logProbsGrad", &a.logProbsGrad},
+       {"maskedLogProbsGrad", &a.maskedLogProbsGrad},
+       {"entropiesGrad", &a.entropiesGrad},
+       {"maskedEntropiesGrad", &a.maskedEntropiesGrad},
+       {"exactPerceptionKlGrad", &a.exactPerceptionKlGrad}},
+      {{&a.logits, &a.logitsGrad}, {&a.maskedLogits, &a.maskedLogitsGrad}});
+}
+
+}  // namespace
+
+papo_status checkLossArguments(const papo_engine& engine, const papo_loss_args& args,
+                               Responses* responses) {
+  PAPO_TRY(papo_objective_validate(args.objective));
+  PAPO_TRY(checkBranches(args));
+  PAPO_TRY(checkObjectiveInputs(args));
+  PAPO_TRY(checkLogits(engine, args));
+  const int64_t rows = isPresent(args.logits) ? args.logits.rows : args.logProbs.rows;
+  PAPO_TRY(requireResponses(args.cuSeqlens, args.responses, rows, responses));
+  PAPO_TRY(checkVectors(engine, args, *responses));
+  return checkOverlap(args);
+}
+
+papo_status checkTokens(const papo_tensor& tokens, const papo_tensor& responseMask,
+                        bool includesPadding, int64_t vocabSize) {
+  const auto* ids = static_cast<const int32_t*>(tokens.data);
+  const auto* mask =
+      includesPadding ? nullptr : static_cast<const uint8_t*>(responseMask.data);
+  for (int64_t row = 0; row < tokens.rows; ++row) {
+    if ((mask && mask[row] == 0) || (ids[row] >= 0 && ids[row] < vocabSize)) continue;
+    return fail(PAPO_INVALID_VALUE, "tokens: expected ids in [0, %lld), got %d at index %lld",
+                printable(vocabSize), ids[row], printable(row));
+  }
+  return PAPO_OK;
+}
+
+papo_status checkLossValues(const papo_loss_args& args) {
+  if (isPresent(args.responseMask))
+    PAPO_TRY(requireBinary({"responseMask", &args.responseMask}));
+  if (isPresent(args.sftMask)) PAPO_TRY(requireBinary({"sftMask", &args.sftMask}));
+  if (!isPresent(args.logits)) return PAPO_OK;
+  return checkTokens(args.tokens, args.responseMask, args.objective->paddingInAuxiliaryTerms != 0,
+                     args.logits.columns);
+}
+
+}  // namespace papo

@@ -1,0 +1,34 @@
+// What one token's terms need from other tokens: the ratio of its response, and the quantiles that
+// select tokens. An objective without these is local to a token, and its rows need one sweep only.
+#pragma once
+
+#include "loss/batch.h"
+
+namespace papo {
+
+inline bool isTokenLocal(const papo_objective& o) {
+  return o.ratioLevel == PAPO_RATIO_LEVEL_TOKEN && o.topEntropyFraction >= 1 &&
+         o.perceptionTopFraction >= 1;
+}
+
+// Eq. 9 of one token: clamp(logProb - oldLogProb); 0 with its gradient where there is no old policy.
+template <class Real>
+Clamped<Real> tokenLogRatio(const TokenObjective<Real>& o, const TokenInputs<Real>& in,
+                            bool hasOld) {
+  if (!hasOld) return {0, 1};
+  return clamped(in.logProb - in.oldLogProb, -o.logRatioClamp, o.logRatioClamp);
+}
+
+// Linearly interpolated quantile of values, which are reordered: rank (count - 1) * level. A rank
+// within rounding of an integer is that integer, so that a threshold that is one of the values is
+// that value exactly. NaN where values are empty or hold a NaN.
+template <class Real>
+Real quantile(Real* values, int64_t count, double level);
+
+// Marks the tokens below the quantiles of topEntropyFraction and perceptionTopFraction (Eq. 14, 16).
+// scratch: one Real per row.
+template <class Real>
+void selectTokens(const papo_objective& objective, const TokenObjective<Real>& tokenObjective,
+                  Batch<Real>* batch, Real* scratch);
+
+}  // namespace papo

@@ -1,0 +1,59 @@
+'use strict'
+// The install hook of npm. A prebuilt binary that loads is taken; else the addon is built from
+// source, with CUDA where a toolkit is found, and without where that build fails.
+// PAPO_KERNELS_BUILD=source builds in any case; PAPO_KERNELS_CUDA: see find-cuda.js.
+const { spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const path = require('node:path')
+const { cudaHome } = require('./find-cuda')
+
+const root = path.join(__dirname, '..')
+const say = (text) => console.error(`papo-kernels: ${text}`)
+
+/** Where this Node keeps its headers, so that node-gyp does not download them; '' if nowhere. */
+function headers() {
+  const prefix = path.resolve(process.execPath, '../..')
+  try {
+    const text = fs.readFileSync(path.join(prefix, 'include/node/node_version.h'), 'utf8')
+    const part = (name) => text.match(new RegExp(`NODE_${name}_VERSION (\\d+)`))[1]
+    const version = ['MAJOR', 'MINOR', 'PATCH'].map(part).join('.')
+    return version === process.versions.node ? prefix : ''
+  } catch {
+    return ''
+  }
+}
+
+function environment() {
+  const env = { JOBS: 'max', ...process.env }
+  // In a checkout the sources may be newer than any binary lying there.
+  const checkout = fs.existsSync(path.join(root, '.git'))
+  if (checkout || env.PAPO_KERNELS_BUILD === 'source') env.npm_config_build_from_source = 'true'
+  if (!env.npm_config_nodedir && !env.npm_package_config_node_gyp_nodedir) {
+    const nodedir = headers()
+    if (nodedir !== '') env.npm_config_nodedir = nodedir
+  }
+  return env
+}
+
+function build(env) {
+  const command = [require.resolve('node-gyp-build/bin.js')]
+  return spawnSync(process.execPath, command, { cwd: root, env, stdio: 'inherit' }).status ?? 1
+}
+
+function install() {
+  const env = environment()
+  const status = build(env)
+  const optional = (env.PAPO_KERNELS_CUDA || 'auto') === 'auto'
+  if (status === 0 || !optional || cudaHome() === '') return status
+  say('the build with CUDA failed, see above; building without.')
+  say('PAPO_KERNELS_CUDA=1 makes this an error, PAPO_KERNELS_CUDA=0 skips CUDA.')
+  return build({ ...env, PAPO_KERNELS_CUDA: '0', npm_config_build_from_source: 'true' })
+}
+
+const status = install()
+if (status !== 0) {
+  say('no prebuilt binary fits this machine and the build from source failed.')
+  say('It needs python3, make and a C++17 compiler (Debian: apt install python3 make g++),')
+  say('and offline the headers of Node, e.g. npm_config_nodedir=/usr npm install papo-kernels')
+}
+process.exitCode = status

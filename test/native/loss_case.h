@@ -1,0 +1,217 @@
+// A papo_loss call with its memory, for tests: random inputs for an objective, on any engine, through
+// the C interface only.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/dtype.h"
+#include "papo.h"
+
+namespace papo_test {
+
+struct EngineCloser {
+  void operator()(papo_engine* engine) const { papo_engine_close(engine); }
+};
+using Engine = std::unique_ptr<papo_engine, EngineCloser>;
+
+inline Engine openEngine(const char* instructionSet, int threads = 1) {
+  papo_engine_options options{sizeof options, PAPO_CPU, threads, instructionSet};
+  papo_engine* engine = nullptr;
+  papo_engine_open(&options, &engine);
+  return Engine(engine);
+}
+
+inline std::vector<std::string> instructionSetNames() {
+  const char* names[16];
+  const int count = papo_instruction_sets(names, 16);
+  return {names, names + count};
+}
+
+inline papo_objective profile(const char* name) {
+  papo_objective objective;
+  papo_objective_init(name, &objective);
+  return objective;
+}
+
+// Shape and inputs in double; the engine's precision is chosen when the call is made.
+struct LossInputs {
+  int64_t responses = 4, length = 5, vocabSize = 37;
+  std::vector<double> logits, maskedLogits;  // [rows * vocabSize]
+  std::vector<double> oldLogProbs, refLogProbs, advantages, tokenWeights, perceptionWeights;
+  std::vector<int32_t> tokens;
+  std::vector<uint8_t> responseMask, sftMask;
+
+  int64_t rows() const { return responses * length; }
+
+  // Values are multiples of 2^-10, so that every float32 holds them exactly.
+  static LossInputs random(unsigned seed, int64_t responses, int64_t length, int64_t vocabSize) {
+    LossInputs in;
+    in.responses = responses;
+    in.length = length;
+    in.vocabSize = vocabSize;
+    std::mt19937 generator(seed);
+    const auto normal = [&](double scale) {
+      const double x = std::normal_distribution<double>(0, scale)(generator);
+      return std::nearbyint(x * 1024) / 1024;
+    };
+    const auto fill = [&](std::vector<double>* out, int64_t count, double mean, double scale) {
+      for (int64_t i = 0; i < count; ++i) out->push_back(mean + normal(scale));
+    };
+    fill(&in.logits, in.rows() * vocabSize, 0, 2);
+    for (double z : in.logits) in.maskedLogits.push_back(z + normal(0.5));
+    const double uniform = -std::nearbyint(std::log(static_cast<double>(vocabSize)) * 1024) / 1024;
+    fill(&in.advantages, responses, 0, 1);
+    fill(&in.tokenWeights, in.rows(), 1, 0.25);
+    fill(&in.perceptionWeights, responses, 1, 0.25);
+    for (int64_t row = 0; row < in.rows(); ++row) {
+      const auto token = static_cast<int32_t>(generator() % static_cast<uint64_t>(vocabSize));
+      in.tokens.push_back(token);
+      in.responseMask.push_back(generator() % 5 != 0);
+      const double z = in.logits[static_cast<size_t>(row * vocabSize + token)];
+      in.oldLogProbs.push_back(z + uniform - 1.5 + normal(0.3));
+      in.refLogProbs.push_back(z + uniform - 1.5 + normal(0.3));
+    }
+    for (int64_t b = 0; b < responses; ++b) in.sftMask.push_back(b % 2 == 0);
+    return in;
+  }
+};
+
+// The element type of an engine's per-token values, and of logits in a chosen dtype.
+template <class T>
+std::vector<T> convert(const std::vector<double>& values) {
+  std::vector<T> out(values.size());
+  for (size_t i = 0; i < values.size(); ++i)
+    papo::fromFloat(static_cast<float>(values[i]), &out[i]);
+  return out;
+}
+template <>
+inline std::vector<double> convert(const std::vector<double>& values) {
+  return values;
+}
+
+template <class T>
+constexpr int32_t dtypeOf();
+template <>
+constexpr int32_t dtypeOf<float>() { return PAPO_FLOAT32; }
+template <>
+constexpr int32_t dtypeOf<double>() { return PAPO_FLOAT64; }
+template <>
+constexpr int32_t dtypeOf<papo::Float16>() { return PAPO_FLOAT16; }
+template <>
+constexpr int32_t dtypeOf<papo::BFloat16>() { return PAPO_BFLOAT16; }
+
+inline papo_tensor view(const void* data, int64_t rows, int64_t columns, int64_t stride,
+                        int32_t dtype) {
+  return {const_cast<void*>(data), rows, columns, stride, dtype, PAPO_CPU};
+}
+template <class T>
+papo_tensor vectorView(const std::vector<T>& v) {
+  return view(v.data(), static_cast<int64_t>(v.size()), 1, 1, dtypeOf<T>());
+}
+inline papo_tensor maskView(const std::vector<uint8_t>& v) {
+  return view(v.data(), static_cast<int64_t>(v.size()), 1, 1, PAPO_UINT8);
+}
+
+class Workspace {
+ public:
+  void* ofSize(size_t bytes) {
+    memory_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64));
+    return memory_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  std::unique_ptr<void, Free> memory_;
+};
+
+// Logits of type T, per-token values of type Real. Rows may be strided; padding holds `padding`.
+template <class T, class Real>
+struct LossRun {
+  papo_status status = PAPO_OK;
+  std::vector<T> logits, maskedLogits, logitsGrad, maskedLogitsGrad;
+  std::vector<Real> logProbs, entropies;
+  double metrics[PAPO_METRIC_COUNT] = {};
+  int64_t stride = 0;
+
+  double loss() const { return metrics[PAPO_METRIC_loss]; }
+
+  LossRun(papo_engine* engine, const LossInputs& in, const papo_objective& objective,
+          bool inPlace = false, int64_t extraStride = 0, float padding = 1e30f)
+      : stride(in.vocabSize + extraStride) {
+    logits = strided(in.logits, in, padding);
+    maskedLogits = strided(in.maskedLogits, in, padding);
+    const std::vector<Real> old = convert<Real>(in.oldLogProbs), ref = convert<Real>(in.refLogProbs),
+                            advantages = convert<Real>(in.advantages),
+                            tokenWeights = convert<Real>(in.tokenWeights),
+                            perceptionWeights = convert<Real>(in.perceptionWeights);
+    logProbs.assign(static_cast<size_t>(in.rows()), Real(-99));
+    entropies = logProbs;
+    T filler;
+    papo::fromFloat(7.0f, &filler);
+    if (!inPlace) logitsGrad.assign(logits.size(), filler);
+    if (!inPlace) maskedLogitsGrad.assign(logits.size(), filler);
+
+    papo_loss_args args{};
+    args.size = sizeof args;
+    args.objective = &objective;
+    args.responses = in.responses;
+    args.logits = matrix(logits, in);
+    args.maskedLogits = matrix(maskedLogits, in);
+    args.tokens = view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32);
+    args.responseMask = maskView(in.responseMask);
+    args.oldLogProbs = vectorView(old);
+    args.refLogProbs = vectorView(ref);
+    args.advantages = vectorView(advantages);
+    args.tokenWeights = vectorView(tokenWeights);
+    args.perceptionWeights = vectorView(perceptionWeights);
+    if (objective.sftCoef != 0) args.sftMask = maskView(in.sftMask);
+    args.metrics = view(metrics, PAPO_METRIC_COUNT, 1, 1, PAPO_FLOAT64);
+    args.logitsGrad = inPlace ? args.logits : matrix(logitsGrad, in);
+    args.maskedLogitsGrad = inPlace ? args.maskedLogits : matrix(maskedLogitsGrad, in);
+    args.outLogProbs = vectorView(logProbs);
+    args.outEntropies = vectorView(entropies);
+    args.gradNorm = 1;
+    size_t bytes = 0;
+    status = papo_loss_workspace(engine, &args, &bytes);
+    if (status != PAPO_OK) return;
+    Workspace workspace;
+    status = papo_loss(engine, &args, workspace.ofSize(bytes), bytes);
+    if (inPlace) {
+      logitsGrad = logits;
+      maskedLogitsGrad = maskedLogits;
+    }
+  }
+
+  T gradAt(int64_t row, int64_t v) const {
+    return logitsGrad[static_cast<size_t>(row * stride + v)];
+  }
+  T maskedGradAt(int64_t row, int64_t v) const {
+    return maskedLogitsGrad[static_cast<size_t>(row * stride + v)];
+  }
+
+ private:
+  std::vector<T> strided(const std::vector<double>& dense, const LossInputs& in, float padding) {
+    T filler;
+    papo::fromFloat(padding, &filler);
+    std::vector<T> out(static_cast<size_t>(in.rows() * stride), filler);
+    const std::vector<T> values = convert<T>(dense);
+    for (int64_t row = 0; row < in.rows(); ++row)
+      std::memcpy(&out[static_cast<size_t>(row * stride)],
+                  &values[static_cast<size_t>(row * in.vocabSize)],
+                  static_cast<size_t>(in.vocabSize) * sizeof(T));
+    return out;
+  }
+  papo_tensor matrix(const std::vector<T>& v, const LossInputs& in) const {
+    return view(v.data(), in.rows(), in.vocabSize, stride, dtypeOf<T>());
+  }
+};
+
+}  // namespace papo_test

@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+
+const root = path.resolve(__dirname, '..')
+const manifest: { version: string } = JSON.parse(
+  readFileSync(path.join(root, 'package.json'), 'utf8'),
+)
+
+function printed(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(stderr)
+  return stdout
+}
+
+/** The files below a folder of the root, relative to it. */
+function sources(folder: string, ending: string): string[] {
+  return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => path.join(folder, name))
+}
+
+describe('the package', () => {
+  // Node finds the names of a CommonJS module by reading its text, not by running it.
+  test('exports the same names to ES modules and to CommonJS', () => {
+    const show =
+      'console.log(Object.keys(api).filter((n) => !/^(default|module.exports|__esModule)$/.test(n)).sort().join())'
+    const required = printed('-e', `const api = require('papo-kernels'); ${show}`)
+    const imported = printed(
+      '--input-type=module',
+      '-e',
+      `import * as api from 'papo-kernels'; ${show}`,
+    )
+    expect(required).toContain('PapoError')
+    expect(imported).toBe(required)
+  })
+
+  test('exists once, however it is loaded', () => {
+    const same = `
+      import { createRequire } from 'node:module'
+      import { PapoError } from 'papo-kernels'
+      console.log(PapoError === createRequire(import.meta.url)('papo-kernels').PapoError)`
+    expect(printed('--input-type=module', '-e', same)).toBe('true\n')
+  })
+
+  test('names its binary by its own version', () => {
+    const addon = `require('node-gyp-build')('.')`
+    expect(printed('-p', `${addon}.version`)).toBe(`${manifest.version}\n`)
+  })
+})
+
+describe('native/sources.gypi', () => {
+  const { variables }: { variables: Record<string, string[]> } = JSON.parse(
+    readFileSync(path.join(root, 'native/sources.gypi'), 'utf8'),
+  )
+  const listed = (key: string) => variables[key]?.map((name) => path.join('native', name)).sort()
+
+  test.each([
+    ['core_files', 'native', '.cpp'],
+    ['cuda_files', 'native', '.cu'],
+    ['binding_files', 'bindings/node', '.cpp'],
+  ])('%s has every file of %s that ends in %s', (key, folder, ending) => {
+    expect(listed(key)).toEqual(sources(folder, ending).sort())
+  })
+})
