@@ -113,7 +113,7 @@ export function remaxAdvantages(
 /**
  * Per-token advantages of REINFORCE++ (arXiv 2501.03262): discounted returns from the end of each
  * response, whitened over all counted tokens: (R - mean) / sqrt(variance + epsilon). Tokens with
- * responseMask 0 carry no return to the one before; they get an advantage too, which the loss drops.
+ * responseMask 0 carry no return to the one before; their own advantage is dropped by the loss.
  *
  * @returns advantages and the returns before whitening, in the shape and dtype of rewards
  * @throws PapoError with the argument's name
@@ -127,7 +127,12 @@ export function reinforcePlusPlusAdvantages(
   const call: AdvantagesCall = new Descriptor(layoutOfCall)
   const layout = putRewards(call, inputs.rewards, inputs.cuSeqlens)
   if (layout.cuSeqlens === undefined && layout.shape.length === 1)
-    throw invalid('ERR_INVALID_SHAPE', 'cuSeqlens', 'cuSeqlens, or rewards of shape [B, T]', 'neither')
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'cuSeqlens',
+      'cuSeqlens, or rewards of shape [B, T]',
+      'neither',
+    )
   putPerToken(call, 'responseMask', required('responseMask', inputs.responseMask), layout, 'uint8')
   const advantages = newPerToken(call, 'advantages', layout, layout.dtype)
   const returns = newPerToken(call, 'returns', layout, layout.dtype)

@@ -68,27 +68,41 @@ export function identify(
   const natural = naturalDType(argument, value, dtype)
   if (dtype !== undefined && dtype !== natural)
     throw invalid('ERR_INVALID_DTYPE', argument, `data of dtype ${dtype}`, describe(value))
-  const data = tagOf(value) === 'Float16Array' ? asBits(value as Uint16Array) : value as TypedArray
+  const data =
+    tagOf(value) === 'Float16Array' ? asBits(value as Uint16Array) : (value as TypedArray)
   requireFixedLength(argument, data)
   return { data, dtype: natural }
 }
 
 function naturalDType(argument: string, value: unknown, dtype: DType | undefined): DType {
   switch (tagOf(value)) {
-    case 'Float32Array': return 'float32'
-    case 'Float64Array': return 'float64'
-    case 'Int32Array': return 'int32'
-    case 'Uint8Array': return 'uint8'
-    case 'Float16Array': return 'float16'
+    case 'Float32Array':
+      return 'float32'
+    case 'Float64Array':
+      return 'float64'
+    case 'Int32Array':
+      return 'int32'
+    case 'Uint8Array':
+      return 'uint8'
+    case 'Float16Array':
+      return 'float16'
     case 'Uint16Array':
       if (dtype === 'float16' || dtype === 'bfloat16') return dtype
-      throw invalid('ERR_INVALID_DTYPE', argument,
-        "Tensor.from(data, { dtype: 'float16' or 'bfloat16' })", describe(value))
+      throw invalid(
+        'ERR_INVALID_DTYPE',
+        argument,
+        "Tensor.from(data, { dtype: 'float16' or 'bfloat16' })",
+        describe(value),
+      )
     case undefined:
       throw invalid('ERR_INVALID_ARGUMENT', argument, 'a Tensor or a typed array', describe(value))
     default:
-      throw invalid('ERR_INVALID_DTYPE', argument,
-        'Float32Array, Float64Array, Uint16Array, Int32Array or Uint8Array', describe(value))
+      throw invalid(
+        'ERR_INVALID_DTYPE',
+        argument,
+        'Float32Array, Float64Array, Uint16Array, Int32Array or Uint8Array',
+        describe(value),
+      )
   }
 }
 

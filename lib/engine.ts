@@ -19,8 +19,8 @@ const secret = Symbol('Engine')
 let readHandle: (engine: unknown) => NativeEngine
 
 /**
- * A device with an instruction set, a pool of threads, and the working memory of its calls, which is
- * kept from call to call. Functions take one as `engine`; without it they share
+ * A device with an instruction set, a pool of threads, and the working memory of its calls, which
+ * is kept from call to call. Functions take one as `engine`; without it they share
  * {@link defaultEngine}. Closed by dispose(), or when it is collected.
  *
  * Results are the same bits for any number of threads; instruction sets differ by rounding.

@@ -17,17 +17,26 @@ export type { LossFromLogitsOptions, LossFromLogitsResult, LossOptions } from '.
 export type { GradientOptions } from './loss/gradients'
 export type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './loss/inputs'
 export type {
-  LogitsGradients, LossResult, LossSummary, PartialLossResult, PerTokenValues, Terms,
+  LogitsGradients,
+  LossResult,
+  LossSummary,
+  PartialLossResult,
+  PerTokenValues,
+  Terms,
 } from './loss/results'
 
 export { tokenLogProbs } from './loss/token-log-probs'
 export type {
-  TokenLogProbs, TokenLogProbsInputs, TokenLogProbsOptions,
+  TokenLogProbs,
+  TokenLogProbsInputs,
+  TokenLogProbsOptions,
 } from './loss/token-log-probs'
 
 export { groupAdvantages, reinforcePlusPlusAdvantages, remaxAdvantages } from './advantages'
 export type {
-  GroupAdvantagesOptions, ReinforcePlusPlusInputs, ReinforcePlusPlusOptions,
+  GroupAdvantagesOptions,
+  ReinforcePlusPlusInputs,
+  ReinforcePlusPlusOptions,
 } from './advantages'
 
 export { maskPatches } from './masking/mask-patches'

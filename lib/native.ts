@@ -16,8 +16,8 @@ export type Slots = readonly (TypedArray | undefined)[]
 /**
  * What bindings/node/addon.cpp exports: the whole native surface. Not public.
  *
- * slots: the tensors of a call in the order of the lists below; shapes: rows, columns, rowStride and
- * dtype of each. Errors are plain, with a `code`; see fromNative().
+ * slots: the tensors of a call in the order of the lists below; shapes: rows, columns, rowStride
+ * and dtype of each. Errors are plain, with a `code`; see fromNative().
  */
 export interface Addon {
   readonly abiVersion: number
@@ -39,12 +39,7 @@ export interface Addon {
     responses: number,
     gradNorm: boolean,
   ): void
-  tokenLogProbs(
-    engine: NativeEngine,
-    temperature: number,
-    slots: Slots,
-    shapes: Float64Array,
-  ): void
+  tokenLogProbs(engine: NativeEngine, temperature: number, slots: Slots, shapes: Float64Array): void
   advantages(
     engine: NativeEngine,
     settings: {
@@ -85,12 +80,36 @@ export interface Addon {
 /** The tensors of each call, in the order of the structs of papo.h. */
 export const slotNames = {
   loss: [
-    'logits', 'maskedLogits', 'logProbs', 'maskedLogProbs', 'entropies', 'maskedEntropies',
-    'exactPerceptionKl', 'tokens', 'responseMask', 'oldLogProbs', 'refLogProbs', 'advantages',
-    'tokenWeights', 'perceptionWeights', 'sftMask', 'metrics', 'logitsGrad', 'maskedLogitsGrad',
-    'outLogProbs', 'outMaskedLogProbs', 'outEntropies', 'outMaskedEntropies', 'ratios',
-    'refKlPerToken', 'perceptionKlPerToken', 'logProbsGrad', 'maskedLogProbsGrad', 'entropiesGrad',
-    'maskedEntropiesGrad', 'exactPerceptionKlGrad',
+    'logits',
+    'maskedLogits',
+    'logProbs',
+    'maskedLogProbs',
+    'entropies',
+    'maskedEntropies',
+    'exactPerceptionKl',
+    'tokens',
+    'responseMask',
+    'oldLogProbs',
+    'refLogProbs',
+    'advantages',
+    'tokenWeights',
+    'perceptionWeights',
+    'sftMask',
+    'metrics',
+    'logitsGrad',
+    'maskedLogitsGrad',
+    'outLogProbs',
+    'outMaskedLogProbs',
+    'outEntropies',
+    'outMaskedEntropies',
+    'ratios',
+    'refKlPerToken',
+    'perceptionKlPerToken',
+    'logProbsGrad',
+    'maskedLogProbsGrad',
+    'entropiesGrad',
+    'maskedEntropiesGrad',
+    'exactPerceptionKlGrad',
   ],
   tokenLogProbs: ['logits', 'tokens', 'responseMask', 'logProbs', 'entropies', 'logSumExps'],
   advantages: ['rewards', 'groupIds', 'baselines', 'responseMask', 'advantages', 'returns'],

@@ -11,7 +11,12 @@ export function requireKeys(
   known: ReadonlySet<string>,
   code: PapoErrorCode = 'ERR_INVALID_OPTION',
 ): void {
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Array.isArray(value))
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    ArrayBuffer.isView(value) ||
+    Array.isArray(value)
+  )
     throw invalid('ERR_INVALID_ARGUMENT', argument, 'an object', describe(value))
   for (const key in value)
     if (!known.has(key)) throw invalid(code, key, `one of ${[...known].join(', ')}`, 'another name')

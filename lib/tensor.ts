@@ -9,7 +9,7 @@ export type Device = 'cpu' | `cuda:${number}`
 export type TensorLike = Tensor | TypedArray
 
 export interface TensorOptions {
-  /** Needed for a Uint16Array, which may hold 'float16' or 'bfloat16'; else implied by the array. */
+  /** Needed for a Uint16Array, which may be 'float16' or 'bfloat16'; else implied by the array. */
   dtype?: DType
   /** Positive whole numbers; default: one dimension, as long as the data. */
   shape?: readonly number[]
@@ -54,7 +54,12 @@ export class Tensor {
         throw invalid('ERR_DISPOSED', argument, 'a tensor in use', 'one that was disposed')
       // Tensors are never empty, so a length of 0 says that the buffer went elsewhere.
       if (data.length === 0)
-        throw invalid('ERR_DETACHED', argument, 'a buffer of this thread', 'one that was transferred')
+        throw invalid(
+          'ERR_DETACHED',
+          argument,
+          'a buffer of this thread',
+          'one that was transferred',
+        )
       return data
     }
   }
@@ -67,7 +72,12 @@ export class Tensor {
     rowStride: number,
   ) {
     if (key !== secret)
-      throw invalid('ERR_INVALID_ARGUMENT', 'Tensor', 'Tensor.from() or Tensor.zeros()', 'new Tensor()')
+      throw invalid(
+        'ERR_INVALID_ARGUMENT',
+        'Tensor',
+        'Tensor.from() or Tensor.zeros()',
+        'new Tensor()',
+      )
     this.#data = data
     this.dtype = dtype
     this.shape = shape
@@ -75,8 +85,8 @@ export class Tensor {
   }
 
   /**
-   * A tensor on this memory. The array must hold exactly what shape and rowStride describe; the last
-   * row may end at its last element or at its stride.
+   * A tensor on this memory. The array must hold exactly what shape and rowStride describe; the
+   * last row may end at its last element or at its stride.
    *
    * @throws PapoError ERR_INVALID_ARGUMENT (not a typed array, or a resizable buffer),
    * ERR_INVALID_DTYPE, ERR_INVALID_SHAPE, ERR_DETACHED
@@ -167,7 +177,12 @@ function requireShape(shape: readonly number[]): readonly number[] {
     throw invalid('ERR_INVALID_SHAPE', 'shape', 'an array of dimensions', describe(shape))
   for (const dimension of shape) {
     if (!Number.isSafeInteger(dimension) || dimension < 1)
-      throw invalid('ERR_INVALID_SHAPE', 'shape', 'whole numbers of at least 1', `[${shape.join(', ')}]`)
+      throw invalid(
+        'ERR_INVALID_SHAPE',
+        'shape',
+        'whole numbers of at least 1',
+        `[${shape.join(', ')}]`,
+      )
   }
   if (!Number.isSafeInteger(elementsOf(shape)))
     throw invalid('ERR_INVALID_SHAPE', 'shape', 'at most 2^53 elements', `[${shape.join(', ')}]`)
@@ -177,8 +192,14 @@ function requireShape(shape: readonly number[]): readonly number[] {
 function requireRowStride(rowStride: unknown, shape: readonly number[]): number {
   const columns = shape[shape.length - 1]!
   if (rowStride === undefined) return columns
-  if (Number.isSafeInteger(rowStride) && (rowStride as number) >= columns) return rowStride as number
-  throw invalid('ERR_INVALID_SHAPE', 'rowStride', `a whole number of at least ${columns}`, describe(rowStride))
+  if (Number.isSafeInteger(rowStride) && (rowStride as number) >= columns)
+    return rowStride as number
+  throw invalid(
+    'ERR_INVALID_SHAPE',
+    'rowStride',
+    `a whole number of at least ${columns}`,
+    describe(rowStride),
+  )
 }
 
 function requireLength(length: number, shape: readonly number[], rowStride: number): void {
@@ -187,5 +208,10 @@ function requireLength(length: number, shape: readonly number[], rowStride: numb
   const [shortest, longest] = [(rows - 1) * rowStride + columns, rows * rowStride]
   if (length === shortest || length === longest) return
   const stride = rowStride === columns ? '' : ` with rowStride ${rowStride}`
-  throw invalid('ERR_INVALID_SHAPE', 'data', `${longest} elements for shape [${shape.join(', ')}]${stride}`, `${length}`)
+  throw invalid(
+    'ERR_INVALID_SHAPE',
+    'data',
+    `${longest} elements for shape [${shape.join(', ')}]${stride}`,
+    `${length}`,
+  )
 }

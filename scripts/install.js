@@ -1,7 +1,7 @@
 'use strict'
 // The install hook of npm. A prebuilt binary that loads is taken; else the addon is built from
 // source, with CUDA where a toolkit is found, and without where that build fails.
-// PAPO_KERNELS_BUILD=source builds in any case; PAPO_KERNELS_CUDA: see find-cuda.js.
+// PAPO_KERNELS_BUILD=source builds in any case, and so does PAPO_KERNELS_CUDA=1: see find-cuda.js.
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
@@ -27,7 +27,8 @@ function environment() {
   const env = { JOBS: 'max', ...process.env }
   // In a checkout the sources may be newer than any binary lying there.
   const checkout = fs.existsSync(path.join(root, '.git'))
-  if (checkout || env.PAPO_KERNELS_BUILD === 'source') env.npm_config_build_from_source = 'true'
+  const asked = env.PAPO_KERNELS_BUILD === 'source' || env.PAPO_KERNELS_CUDA === '1'
+  if (checkout || asked) env.npm_config_build_from_source = 'true'
   if (!env.npm_config_nodedir && !env.npm_package_config_node_gyp_nodedir) {
     const nodedir = headers()
     if (nodedir !== '') env.npm_config_nodedir = nodedir

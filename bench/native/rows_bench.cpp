@@ -28,7 +28,8 @@ struct Free {
 using Buffer = std::unique_ptr<unsigned char, Free>;
 
 Buffer allocate(size_t bytes) {
-  Buffer buffer(static_cast<unsigned char*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096)));
+  Buffer buffer(
+      static_cast<unsigned char*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096)));
   if (!buffer) {
     std::fprintf(stderr, "out of memory\n");
     std::exit(1);
@@ -91,8 +92,8 @@ Bandwidth measureBandwidth(ThreadPool& pool, Memory& memory, int rounds) {
 }
 
 enum Case { kBranch, kPair, kExactPair, kInPlace, kOutOfPlace, kExactInPlace, kExactOutOfPlace };
-constexpr const char* kCaseNames[] = {"statistics, one branch",   "statistics, pair",
-                                      "statistics, pair, KL",     "+ gradients, in place",
+constexpr const char* kCaseNames[] = {"statistics, one branch",    "statistics, pair",
+                                      "statistics, pair, KL",      "+ gradients, in place",
                                       "+ gradients, out of place", "+ KL gradients, in place",
                                       "+ KL gradients, out of pl."};
 constexpr int kCases = 7;
@@ -124,7 +125,7 @@ struct Bench {
     pair.token = index * 7919 % vocabSize;
     pair.exactKl = which == kExactPair || which >= kExactInPlace;
     RowStatistics statistics;
-    kernels.statistics(pair, &statistics);
+    kernels.statistics(pair, true, RowScratch(), &statistics);
     if (which < kInPlace) return;
     RowSlopes slopes;
     slopes.logProb = -1;
@@ -136,7 +137,7 @@ struct Bench {
     RowGradients out;
     out.logits = (inPlace ? memory.logits.get() : memory.out.get()) + offset;
     out.maskedLogits = (inPlace ? memory.maskedLogits.get() : memory.maskedOut.get()) + offset;
-    kernels.gradient(pair, statistics, slopes, out, false);
+    kernels.gradient(pair, statistics, slopes, RowScratch(), out, false);
   }
 
   template <class T>

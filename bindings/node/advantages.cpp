@@ -10,9 +10,7 @@ Napi::Value advantages(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Engine& engine = Engine::from(info[0]);
   const Napi::Object settings = info[1].ToObject();
-  const auto number = [&](const char* name) {
-    return settings.Get(name).ToNumber().DoubleValue();
-  };
+  const auto number = [&](const char* name) { return settings.Get(name).ToNumber().DoubleValue(); };
   papo_advantages_args args{};
   args.size = sizeof args;
   args.estimator = toInt32(number("estimator"));

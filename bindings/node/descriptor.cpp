@@ -96,8 +96,8 @@ papo_tensor DescriptorReader::read(uint32_t index, const char* name) const {
 const double* readNumbers(const Napi::Value& value, const char* name, size_t count) {
   const TypedArrayView view = readTypedArray(value, name);
   if (view.kind != napi_float64_array || view.length != count)
-    throwInvalid(value.Env(), "ERR_INTERNAL", name,
-                 "a Float64Array of " + std::to_string(count), std::to_string(view.length));
+    throwInvalid(value.Env(), "ERR_INTERNAL", name, "a Float64Array of " + std::to_string(count),
+                 std::to_string(view.length));
   return static_cast<const double*>(view.data);
 }
 

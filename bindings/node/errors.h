@@ -14,17 +14,26 @@ namespace papo::node {
 // own mistake, since it asked for the size.
 inline const char* errorCode(papo_status status) {
   switch (status) {
-    case PAPO_INVALID_ARGUMENT: return "ERR_INVALID_ARGUMENT";
-    case PAPO_INVALID_OPTION: return "ERR_INVALID_OPTION";
-    case PAPO_INVALID_DTYPE: return "ERR_INVALID_DTYPE";
-    case PAPO_INVALID_SHAPE: return "ERR_INVALID_SHAPE";
-    case PAPO_INVALID_VALUE: return "ERR_INVALID_VALUE";
-    case PAPO_OVERLAP: return "ERR_OVERLAP";
-    case PAPO_UNAVAILABLE: return "ERR_UNAVAILABLE";
-    case PAPO_OUT_OF_MEMORY: return "ERR_OUT_OF_MEMORY";
+    case PAPO_INVALID_ARGUMENT:
+      return "ERR_INVALID_ARGUMENT";
+    case PAPO_INVALID_OPTION:
+      return "ERR_INVALID_OPTION";
+    case PAPO_INVALID_DTYPE:
+      return "ERR_INVALID_DTYPE";
+    case PAPO_INVALID_SHAPE:
+      return "ERR_INVALID_SHAPE";
+    case PAPO_INVALID_VALUE:
+      return "ERR_INVALID_VALUE";
+    case PAPO_OVERLAP:
+      return "ERR_OVERLAP";
+    case PAPO_UNAVAILABLE:
+      return "ERR_UNAVAILABLE";
+    case PAPO_OUT_OF_MEMORY:
+      return "ERR_OUT_OF_MEMORY";
     case PAPO_OK:
     case PAPO_WORKSPACE_TOO_SMALL:
-    case PAPO_INTERNAL: break;
+    case PAPO_INTERNAL:
+      break;
   }
   return "ERR_INTERNAL";
 }

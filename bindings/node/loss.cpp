@@ -1,8 +1,8 @@
 #include "descriptor.h"
 #include "engine.h"
 #include "errors.h"
-#include "slots.h"
 #include "operations.h"
+#include "slots.h"
 
 namespace papo::node {
 namespace {

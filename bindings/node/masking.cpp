@@ -10,8 +10,7 @@ namespace {
 uint64_t readUint64(const Napi::Object& settings, const char* name) {
   const Napi::Value value = settings.Get(name);
   bool lossless = false;
-  const uint64_t number =
-      value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  const uint64_t number = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
   if (!lossless)
     throwInvalid(value.Env(), "ERR_INVALID_OPTION", name, "a whole number from 0 to 2^64 - 1",
                  "another value");

@@ -6,7 +6,8 @@
 
 namespace papo::node {
 
-#define PAPO_SLOT(Args, field) {#field, &Args::field}
+#define PAPO_SLOT(Args, field) \
+  { #field, &Args::field }
 
 constexpr Slot<papo_loss_args> kLossSlots[] = {
     PAPO_SLOT(papo_loss_args, logits),
@@ -51,12 +52,9 @@ constexpr Slot<papo_token_log_probs_args> kTokenLogProbsSlots[] = {
 };
 
 constexpr Slot<papo_advantages_args> kAdvantagesSlots[] = {
-    PAPO_SLOT(papo_advantages_args, rewards),
-    PAPO_SLOT(papo_advantages_args, groupIds),
-    PAPO_SLOT(papo_advantages_args, baselines),
-    PAPO_SLOT(papo_advantages_args, responseMask),
-    PAPO_SLOT(papo_advantages_args, advantages),
-    PAPO_SLOT(papo_advantages_args, returns),
+    PAPO_SLOT(papo_advantages_args, rewards),    PAPO_SLOT(papo_advantages_args, groupIds),
+    PAPO_SLOT(papo_advantages_args, baselines),  PAPO_SLOT(papo_advantages_args, responseMask),
+    PAPO_SLOT(papo_advantages_args, advantages), PAPO_SLOT(papo_advantages_args, returns),
 };
 
 constexpr Slot<papo_mask_patches_args> kMaskPatchesSlots[] = {

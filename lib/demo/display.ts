@@ -40,7 +40,10 @@ export interface Summary {
   readonly engine: string
   readonly steps: number
   readonly seed: number
-  readonly accuracy: { readonly before: TrainReport['before']; readonly after: TrainReport['after'] }
+  readonly accuracy: {
+    readonly before: TrainReport['before']
+    readonly after: TrainReport['after']
+  }
   readonly blindGuess: number
   readonly rewards: readonly number[]
   readonly first: Readonly<Record<string, number | null>>
@@ -90,15 +93,20 @@ export function table(summary: Summary): string {
     ['', 'start', 'end'],
     ...names.map(([name, label]) => [label, fixed(first[name]), fixed(last[name])]),
     ['held-out accuracy', percent(accuracy.before.image), percent(accuracy.after.image)],
-    ['... of the masked image', percent(accuracy.before.maskedImage),
-      percent(accuracy.after.maskedImage)],
+    [
+      '... of the masked image',
+      percent(accuracy.before.maskedImage),
+      percent(accuracy.after.maskedImage),
+    ],
     ['... of the best blind guess', percent(blindGuess), percent(blindGuess)],
   ]
   const time = summary.seconds.toFixed(1)
   const share = percent(summary.lossSeconds / summary.seconds)
   const where = `${summary.profile} on ${summary.engine}, seed ${summary.seed}`
-  return `\n${rows.map(columns).join('\n')}\n\n${verdict(summary)}\n` +
+  return (
+    `\n${rows.map(columns).join('\n')}\n\n${verdict(summary)}\n` +
     `${where}: ${summary.steps} steps in ${time} s, ${share} of it in the loss and its gradient.\n`
+  )
 }
 
 function columns([label, start, end]: readonly string[]): string {
@@ -111,8 +119,9 @@ function verdict({ accuracy: { before, after }, blindGuess }: Summary): string {
     return 'It has not learned the task in this run: accuracy is not clearly above the start.'
   }
   const gain = after.image - after.maskedImage
-  if (gain < 0.1) return 'It has learned, but hiding patches costs it little: it hardly uses the image.'
-  return `It has learned, and from the image: hiding 60 % of the patches costs ${percent(gain)} of accuracy.`
+  if (gain < 0.1)
+    return 'It has learned, but hiding patches costs it little: it hardly uses the image.'
+  return `It has learned, and from the image: hiding 60 % of the patches costs ${(100 * gain).toFixed(1)} points.`
 }
 
 /** Some held-out questions with the greedy responses. */

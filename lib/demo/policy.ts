@@ -4,14 +4,11 @@
 //   h     = tanh(U s + E[previous token] + P[t] + Q[q])
 //   z     = W h + b                                   logits over the vocabulary
 //
-// Everything is one flat array of parameters, so that the optimiser is four lines.
+// All parameters are one flat array, and so is their gradient.
+import { filterSize, hiddenSize as hidden, layout, offsets } from './layout'
+import type { Position } from './layout'
 import type { Random } from './random'
-import { channels, colors, maxLength, patchCount, vocabSize } from './task'
-
-export const hiddenSize = 64
-const hidden = hiddenSize
-const start = vocabSize // "previous token" of the first position
-const filterSize = channels + 1
+import { channels, maxLength, patchCount, vocabSize } from './task'
 
 /** Responses to some prompts under one view of their images. Row n is token n % maxLength. */
 export interface Rows {
@@ -24,25 +21,9 @@ export interface Rows {
   readonly groupSize: number
 }
 
-interface Layout { filter: number, scores: number, token: number, position: number, question: number,
-  output: number, bias: number, size: number }
-
-const layout: Layout = (() => {
-  let size = 0
-  const take = (count: number): number => { size += count; return size - count }
-  return {
-    filter: take(colors.length * filterSize), scores: take(hidden * patchCount),
-    token: take((vocabSize + 1) * hidden), position: take(maxLength * hidden),
-    question: take(colors.length * hidden), output: take(vocabSize * hidden), bias: take(vocabSize), size
-  }
-})()
-
 export class Policy {
   readonly parameters = new Float32Array(layout.size)
   readonly gradient = new Float32Array(layout.size)
-  private readonly mean = new Float32Array(layout.size)
-  private readonly square = new Float32Array(layout.size)
-  private updates = 0
 
   constructor(random: Random) {
     const uniform = (from: number, to: number, limit: number): void => {
@@ -60,7 +41,8 @@ export class Policy {
     const filter = layout.filter + question * filterSize
     for (let p = 0; p < patchCount; p++) {
       let sum = this.parameters[filter + channels]!
-      for (let c = 0; c < channels; c++) sum += this.parameters[filter + c]! * features[p * channels + c]!
+      for (let c = 0; c < channels; c++)
+        sum += this.parameters[filter + c]! * features[p * channels + c]!
       scores[p] = Math.tanh(sum)
     }
     return scores
@@ -92,7 +74,12 @@ export class Policy {
     for (let n = 0; n < count; n++) {
       if (rows.mask[n] === 0) continue
       const prompt = promptOf(rows, n)
-      this.row(positionOf(rows, n), scores[prompt]!, slice(state, n, hidden), slice(logits, n, vocabSize))
+      this.row(
+        positionOf(rows, n),
+        scores[prompt]!,
+        slice(state, n, hidden),
+        slice(logits, n, vocabSize),
+      )
     }
     return { rows, scores, state, logits }
   }
@@ -129,8 +116,12 @@ export class Policy {
     for (let j = 0; j < hidden; j++) stateGrad[j]! *= 1 - h[j]! * h[j]!
   }
 
-  private stateBackward(at: Position, scores: Float32Array, stateGrad: Float32Array,
-    scoresGrad: Float32Array): void {
+  private stateBackward(
+    at: Position,
+    scores: Float32Array,
+    stateGrad: Float32Array,
+    scoresGrad: Float32Array,
+  ): void {
     const { parameters, gradient } = this
     const { token, position, question } = offsets(at)
     for (let j = 0; j < hidden; j++) {
@@ -146,27 +137,19 @@ export class Policy {
     }
   }
 
-  private filterBackward(question: number, features: Float32Array, scores: Float32Array,
-    scoresGrad: Float32Array): void {
+  private filterBackward(
+    question: number,
+    features: Float32Array,
+    scores: Float32Array,
+    scoresGrad: Float32Array,
+  ): void {
     const filter = layout.filter + question * filterSize
     for (let p = 0; p < patchCount; p++) {
       const g = scoresGrad[p]! * (1 - scores[p]! * scores[p]!)
       this.gradient[filter + channels]! += g
-      for (let c = 0; c < channels; c++) this.gradient[filter + c]! += g * features[p * channels + c]!
+      for (let c = 0; c < channels; c++)
+        this.gradient[filter + c]! += g * features[p * channels + c]!
     }
-  }
-
-  /** One step of Adam (Kingma and Ba 2014), then the gradient starts from zero again. */
-  update(learningRate: number): void {
-    this.updates++
-    const rate = learningRate * Math.sqrt(1 - 0.99 ** this.updates) / (1 - 0.9 ** this.updates)
-    for (let i = 0; i < layout.size; i++) {
-      const g = this.gradient[i]!
-      this.mean[i] = 0.9 * this.mean[i]! + 0.1 * g
-      this.square[i] = 0.99 * this.square[i]! + 0.01 * g * g
-      this.parameters[i]! -= rate * this.mean[i]! / (Math.sqrt(this.square[i]!) + 1e-8)
-    }
-    this.gradient.fill(0)
   }
 }
 
@@ -178,13 +161,6 @@ export interface Activations {
   readonly logits: Float32Array
 }
 
-export interface Position {
-  readonly question: number
-  readonly index: number
-  /** undefined: the response begins here. */
-  readonly previous: number | undefined
-}
-
 function promptOf(rows: Rows, n: number): number {
   return Math.floor(n / (maxLength * rows.groupSize))
 }
@@ -193,14 +169,6 @@ function positionOf(rows: Rows, n: number): Position {
   const index = n % maxLength
   const previous = index === 0 ? undefined : rows.tokens[n - 1]
   return { question: rows.questions[promptOf(rows, n)]!, index, previous }
-}
-
-function offsets(at: Position): { token: number, position: number, question: number } {
-  return {
-    token: layout.token + (at.previous ?? start) * hidden,
-    position: layout.position + at.index * hidden,
-    question: layout.question + at.question * hidden
-  }
 }
 
 export function slice(array: Float32Array, row: number, width: number): Float32Array {

@@ -1,9 +1,21 @@
 // Responses of the policy: sampled in groups for training, greedy for evaluation.
 import { maskPatches, randomPatchMask, type Engine } from '../index'
-import { hiddenSize, slice, type Policy, type Rows } from './policy'
+import { hiddenSize } from './layout'
+import { slice, type Policy, type Rows } from './policy'
 import { drawIndex, type Random } from './random'
-import { channels, imageSize, isEnd, makePrompt, maxLength, patchFeatures, patchSize, score,
-  vocabSize, type Prompt, type Score } from './task'
+import {
+  channels,
+  imageSize,
+  isEnd,
+  makePrompt,
+  maxLength,
+  patchFeatures,
+  patchSize,
+  score,
+  vocabSize,
+  type Prompt,
+  type Score,
+} from './task'
 
 /** The paper's share of masked patches. */
 const maskRatio = 0.6
@@ -48,8 +60,13 @@ export interface Rollout {
 }
 
 /** Without random every token is the most probable one. */
-export function respond(policy: Policy, prompts: readonly Prompt[], features: readonly Float32Array[],
-  groupSize: number, random?: Random): Rollout {
+export function respond(
+  policy: Policy,
+  prompts: readonly Prompt[],
+  features: readonly Float32Array[],
+  groupSize: number,
+  random?: Random,
+): Rollout {
   const responses = prompts.length * groupSize
   const tokens = new Int32Array(responses * maxLength)
   const mask = new Uint8Array(responses * maxLength)
@@ -58,10 +75,16 @@ export function respond(policy: Policy, prompts: readonly Prompt[], features: re
   for (let b = 0; b < responses; b++) {
     const prompt = prompts[Math.floor(b / groupSize)]!
     const view = policy.scores(features[Math.floor(b / groupSize)]!, prompt.question)
-    const length = write(policy, prompt.question, view, {
-      tokens: tokens.subarray(b * maxLength, (b + 1) * maxLength),
-      logits: logits.subarray(b * maxLength * vocabSize, (b + 1) * maxLength * vocabSize)
-    }, random)
+    const length = write(
+      policy,
+      prompt.question,
+      view,
+      {
+        tokens: tokens.subarray(b * maxLength, (b + 1) * maxLength),
+        logits: logits.subarray(b * maxLength * vocabSize, (b + 1) * maxLength * vocabSize),
+      },
+      random,
+    )
     mask.fill(1, b * maxLength, b * maxLength + length)
     scores.push(score(tokens.subarray(b * maxLength, b * maxLength + length), prompt))
   }
@@ -69,8 +92,13 @@ export function respond(policy: Policy, prompts: readonly Prompt[], features: re
 }
 
 /** Writes one response and returns its length. */
-function write(policy: Policy, question: number, view: Float32Array,
-  out: { tokens: Int32Array, logits: Float32Array }, random?: Random): number {
+function write(
+  policy: Policy,
+  question: number,
+  view: Float32Array,
+  out: { tokens: Int32Array; logits: Float32Array },
+  random?: Random,
+): number {
   const state = new Float32Array(hiddenSize)
   for (let index = 0; index < maxLength; index++) {
     const previous = index === 0 ? undefined : out.tokens[index - 1]
@@ -85,7 +113,7 @@ function write(policy: Policy, question: number, view: Float32Array,
 
 function softmax(logits: Float32Array): Float64Array {
   const max = logits[largest(logits)]!
-  return Float64Array.from(logits, z => Math.exp(z - max))
+  return Float64Array.from(logits, (z) => Math.exp(z - max))
 }
 
 function largest(values: Float32Array): number {
@@ -98,7 +126,9 @@ export function rowsOf(batch: Batch, rollout: Rollout, groupSize: number, masked
   return {
     features: masked ? batch.maskedFeatures : batch.features,
     questions: batch.prompts.map(({ question }) => question),
-    tokens: rollout.tokens, mask: rollout.mask, groupSize
+    tokens: rollout.tokens,
+    mask: rollout.mask,
+    groupSize,
   }
 }
 

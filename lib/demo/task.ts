@@ -13,18 +13,33 @@ export const patchCount = gridSize * gridSize
 export const channels = 3
 
 export const colors = ['red', 'green', 'blue', 'yellow'] as const
-const rgb = [[225, 50, 50], [50, 205, 60], [60, 70, 230], [220, 210, 40]] as const
+const rgb = [
+  [225, 50, 50],
+  [50, 205, 60],
+  [60, 70, 230],
+  [220, 210, 40],
+] as const
 
 // Glyphs of 4x4 pixels, eight of them lit, so that brightness says nothing about the colour.
-const glyphs = [0b0110_1001_1001_0110, 0b1001_0110_0110_1001, 0b1111_0000_0000_1111, 0b0110_0110_0110_0110]
+const glyphs = [
+  0b0110_1001_1001_0110, 0b1001_0110_0110_1001, 0b1111_0000_0000_1111, 0b0110_0110_0110_0110,
+]
 
 const end = 0
 const firstCell = 1
-const cellNames = Array.from({ length: patchCount }, (_, i) =>
-  `${'abcd'[Math.floor(i / gridSize)]}${(i % gridSize) + 1}`)
-const words = 'find where what is are the a of in on at and or not yes no none all cell row column ' +
+const cellNames = Array.from(
+  { length: patchCount },
+  (_, i) => `${'abcd'[Math.floor(i / gridSize)]}${(i % gridSize) + 1}`,
+)
+const words =
+  'find where what is are the a of in on at and or not yes no none all cell row column ' +
   'glyph image left right top bottom middle far first last next other see look then answer so it how many count near'
-export const vocabulary: readonly string[] = ['<end>', ...cellNames, ...colors, ...words.split(' ')].slice(0, 64)
+export const vocabulary: readonly string[] = [
+  '<end>',
+  ...cellNames,
+  ...colors,
+  ...words.split(' '),
+].slice(0, 64)
 export const vocabSize = vocabulary.length
 const maxTargets = 2
 /** Room for one cell too many before <end>. */
@@ -41,15 +56,18 @@ export interface Prompt {
 
 export function makePrompt(random: Random): Prompt {
   const question = integerBelow(random, colors.length)
-  const others = Array.from(colors.keys()).filter(color => color !== question)
+  const others = Array.from(colors.keys()).filter((color) => color !== question)
   const empty = colors.length
   const choices = [...others, empty]
-  const cells = Array.from({ length: patchCount }, () => choices[integerBelow(random, choices.length)]!)
+  const cells = Array.from(
+    { length: patchCount },
+    () => choices[integerBelow(random, choices.length)]!,
+  )
   const targets = new Set<number>()
   const count = 1 + integerBelow(random, maxTargets)
   while (targets.size < count) targets.add(integerBelow(random, patchCount))
   for (const cell of targets) cells[cell] = question
-  const answer = Array.from(targets, cell => firstCell + cell).sort((a, b) => a - b)
+  const answer = Array.from(targets, (cell) => firstCell + cell).sort((a, b) => a - b)
   return { image: paint(cells, random), question, answer }
 }
 
@@ -93,8 +111,8 @@ export interface Score {
 export function score(response: Int32Array, prompt: Prompt): Score {
   const ended = response.at(-1) === end
   const named = Array.from(ended ? response.subarray(0, -1) : response)
-  const found = prompt.answer.filter(cell => named.includes(cell)).length
-  const f1 = 2 * found / (named.length + prompt.answer.length)
+  const found = prompt.answer.filter((cell) => named.includes(cell)).length
+  const f1 = (2 * found) / (named.length + prompt.answer.length)
   return { reward: 0.9 * f1 + (ended ? 0.1 : 0), correct: ended && f1 === 1 }
 }
 
@@ -103,5 +121,5 @@ export function isEnd(token: number): boolean {
 }
 
 export function spell(tokens: Iterable<number>): string {
-  return Array.from(tokens, token => vocabulary[token] ?? '?').join(' ')
+  return Array.from(tokens, (token) => vocabulary[token] ?? '?').join(' ')
 }

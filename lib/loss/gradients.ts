@@ -11,8 +11,8 @@ import type { LossSlot, PartialLossResult } from './results'
 
 export interface GradientOptions {
   /**
-   * 'new' (default): gradients go to new tensors, or to those given below. 'inPlace': they overwrite
-   * the logits, and maskedLogits where gradient flows there, which saves their memory. 'none'.
+   * 'new' (default): gradients go to new tensors, or to those given below. 'inPlace': they
+   * overwrite the logits, and maskedLogits where gradient flows there, which saves their memory. 'none'.
    */
   gradient?: 'new' | 'inPlace' | 'none'
   /** Destination of the gradient: shape and dtype of logits. */
@@ -44,7 +44,12 @@ function putLike(
   const tensor = toTensor(slot, value)
   const matrix = requireMatrix(slot, tensor, logits.rows)
   if (matrix.columns !== logits.columns)
-    throw invalid('ERR_INVALID_SHAPE', slot, `${logits.columns} columns, as logits`, describeTensor(tensor))
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      slot,
+      `${logits.columns} columns, as logits`,
+      describeTensor(tensor),
+    )
   putMatrix(call, slot, matrix, [logits.tensor.dtype])
   return matrix
 }
@@ -61,14 +66,23 @@ export function putGradients(
   const mode = requireOneOf('gradient', options.gradient, gradientModes)
   const flowsToMasked = maskedLogits !== undefined && objective.perceptionGradient === 'both'
   refuseDestination('logitsGrad', options.logitsGrad, mode === 'new', "gradient is 'new'")
-  refuseDestination('maskedLogitsGrad', options.maskedLogitsGrad, mode === 'new' && flowsToMasked,
-    "gradient is 'new', maskedLogits are given and perceptionGradient is 'both'")
+  refuseDestination(
+    'maskedLogitsGrad',
+    options.maskedLogitsGrad,
+    mode === 'new' && flowsToMasked,
+    "gradient is 'new', maskedLogits are given and perceptionGradient is 'both'",
+  )
   if (mode === 'none') return
   const inPlace = mode === 'inPlace'
   result.logitsGrad = putGradient(call, 'logitsGrad', options.logitsGrad, logits, inPlace)
   if (flowsToMasked)
     result.maskedLogitsGrad = putGradient(
-      call, 'maskedLogitsGrad', options.maskedLogitsGrad, maskedLogits, inPlace)
+      call,
+      'maskedLogitsGrad',
+      options.maskedLogitsGrad,
+      maskedLogits,
+      inPlace,
+    )
 }
 
 // A destination that would stay unwritten is refused: its old contents could pass for a gradient.

@@ -60,14 +60,28 @@ export interface LossFromLogProbsInputs extends TokenInputs {
 }
 
 const tokenInputNames = [
-  'responseMask', 'oldLogProbs', 'refLogProbs', 'advantages', 'tokenWeights', 'perceptionWeights',
-  'sftMask', 'cuSeqlens',
+  'responseMask',
+  'oldLogProbs',
+  'refLogProbs',
+  'advantages',
+  'tokenWeights',
+  'perceptionWeights',
+  'sftMask',
+  'cuSeqlens',
 ]
 export const logitsInputNames: ReadonlySet<string> = new Set([
-  ...tokenInputNames, 'logits', 'maskedLogits', 'maskedLogProbs', 'tokens',
+  ...tokenInputNames,
+  'logits',
+  'maskedLogits',
+  'maskedLogProbs',
+  'tokens',
 ])
 export const logProbsInputNames: ReadonlySet<string> = new Set([
-  ...tokenInputNames, 'logProbs', 'maskedLogProbs', 'entropies', 'maskedEntropies',
+  ...tokenInputNames,
+  'logProbs',
+  'maskedLogProbs',
+  'entropies',
+  'maskedEntropies',
   'exactPerceptionKl',
 ])
 
@@ -93,8 +107,12 @@ export function requireMatrix(argument: string, tensor: Tensor, rows: number): M
   const isFlat = shape.length === 1
   const columns = isFlat ? elements / rows : shape[shape.length - 1]!
   if (shape.length > 3 || !Number.isInteger(columns) || columns < 1 || elements !== rows * columns)
-    throw invalid('ERR_INVALID_SHAPE', argument,
-      `shape [B, T, V] or [N, V] with ${rows} rows, one per token`, describeTensor(tensor))
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      argument,
+      `shape [B, T, V] or [N, V] with ${rows} rows, one per token`,
+      describeTensor(tensor),
+    )
   return { tensor, rows, columns, rowStride: isFlat ? columns : tensor.rowStride }
 }
 
@@ -144,8 +162,12 @@ export function putPerTokenOrResponse<Name extends string>(
   const elements = elementsOf(tensor.shape)
   const isPerToken = elements === layout.rows && agrees(tensor.shape, layout.shape)
   if (!isPerToken && elements !== layout.responses)
-    throw invalid('ERR_INVALID_SHAPE', slot,
-      `[${layout.responses}] per response, or per token ${shapesOf(layout)}`, describeTensor(tensor))
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      slot,
+      `[${layout.responses}] per response, or per token ${shapesOf(layout)}`,
+      describeTensor(tensor),
+    )
   putVector(call, slot, tensor, dtype)
 }
 

@@ -10,15 +10,25 @@ import { toTensor } from '../tensor'
 import { putGradients, putMaskedLogits, requireGradNorm } from './gradients'
 import type { GradientOptions } from './gradients'
 import {
-  logitsDTypes, logitsInputNames, logProbsInputNames, putMatrix, putPerToken,
-  putPerTokenOrResponse, requireMatrix,
+  logitsDTypes,
+  logitsInputNames,
+  logProbsInputNames,
+  putMatrix,
+  putPerToken,
+  putPerTokenOrResponse,
+  requireMatrix,
 } from './inputs'
 import type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './inputs'
 import { encodedObjective, resolveObjective } from './objective'
 import type { Objective, ObjectiveInput } from './objective'
 import { newLossCall, newResult, putPerTokenValues, readSummary } from './results'
 import type {
-  LogitsGradients, LossResult, LossSlot, LossSummary, PartialLossResult, PerTokenValues,
+  LogitsGradients,
+  LossResult,
+  LossSlot,
+  LossSummary,
+  PartialLossResult,
+  PerTokenValues,
 } from './results'
 import { layoutOf, tokenShape } from './token-layout'
 import type { TokenLayout } from './token-layout'
@@ -36,7 +46,12 @@ export interface LossFromLogitsResult extends LossResult, LogitsGradients {}
 
 const logProbsOptionNames = new Set(['perToken', 'engine'])
 const logitsOptionNames = new Set([
-  'perToken', 'engine', 'gradient', 'logitsGrad', 'maskedLogitsGrad', 'gradNorm',
+  'perToken',
+  'engine',
+  'gradient',
+  'logitsGrad',
+  'maskedLogitsGrad',
+  'gradNorm',
 ])
 
 /**
@@ -47,8 +62,9 @@ const logitsOptionNames = new Set([
  * Each row of logits is read once (twice with sequence ratios or quantiles) and its gradient
  * written once. Formulas: docs/math.md; options: docs/options.md.
  *
- * With every row masked the loss and all gradients are 0. NaN in a row that counts reaches the loss,
- * and metrics.nonFiniteRows tells how many there are; rows with responseMask 0 are not read.
+ * Rows with responseMask 0 are not read, unless paddingInAuxiliaryTerms; with every row masked the
+ * loss and all gradients are 0. NaN in a row that counts reaches the loss, and
+ * metrics.nonFiniteRows tells how many there are.
  *
  * @example
  * const { loss, logitsGrad } = lossFromLogits(
@@ -114,7 +130,8 @@ export function lossFromLogits(
  * only where the objective uses them.
  *
  * @example
- * const { loss, logProbsGrad } = lossFromLogProbs({ logProbs, maskedLogProbs, oldLogProbs, advantages })
+ * const inputs = { logProbs, maskedLogProbs, oldLogProbs, advantages }
+ * const { loss, logProbsGrad } = lossFromLogProbs(inputs)
  *
  * @throws PapoError with the argument's name
  */
@@ -191,8 +208,15 @@ function run(
   gradNorm: boolean,
 ): void {
   try {
-    addon.loss(handle, encodedObjective(objective), call.slots, call.shapes, layout.cuSeqlens,
-      layout.responses, gradNorm)
+    addon.loss(
+      handle,
+      encodedObjective(objective),
+      call.slots,
+      call.shapes,
+      layout.cuSeqlens,
+      layout.responses,
+      gradNorm,
+    )
   } catch (error) {
     throw fromNative(error)
   }

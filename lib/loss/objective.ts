@@ -61,7 +61,10 @@ function buildProfiles(): Readonly<Record<ProfileName, Objective>> {
 function initialObjective(profile: ProfileName): Objective {
   const values = Object.fromEntries(optionRows.map((row) => [row.name, row.initial]))
   const objective = { profile, ...values } as unknown as Objective
-  encoded.set(objective, Float64Array.from(optionRows, (row) => encode(row, row.initial)))
+  encoded.set(
+    objective,
+    Float64Array.from(optionRows, (row) => encode(row, row.initial)),
+  )
   return objective
 }
 

@@ -4,7 +4,7 @@ import { Descriptor, DescriptorLayout } from '../descriptor'
 import { slotNames } from '../native'
 import { makeTensor } from '../tensor'
 import type { Tensor } from '../tensor'
-import { metricNames } from './objective-table'
+import { metricNames, readMetrics } from './objective-table'
 import type { Metrics } from './objective-table'
 import type { TokenLayout } from './token-layout'
 
@@ -81,25 +81,23 @@ export function newLossCall(): Descriptor<LossSlot> {
 const metricValues = new Float64Array(metricNames.length)
 
 const noTerms: Terms = {
-  policy: NaN, refKl: NaN, perceptionKl: NaN, entropy: NaN, maskedEntropy: NaN, sft: NaN,
+  policy: NaN,
+  refKl: NaN,
+  perceptionKl: NaN,
+  entropy: NaN,
+  maskedEntropy: NaN,
+  sft: NaN,
 }
-const noMetrics = Object.fromEntries(metricNames.map((name) => [name, NaN])) as unknown as Metrics
+const noMetrics = readMetrics(new Float64Array(metricNames.length).fill(NaN))
 
 /** A result to be filled: tensors before the call, the summary after it. */
 export function newResult(): PartialLossResult {
   return { loss: NaN, terms: noTerms, weightedTerms: noTerms, metrics: noMetrics }
 }
 
-// A copy of an object that has all the names is filled three times as fast as an empty one.
-function readMetrics(): Metrics {
-  const metrics = { ...noMetrics }
-  for (let i = 0; i < metricNames.length; ++i) metrics[metricNames[i]!] = metricValues[i]!
-  return metrics
-}
-
 /** Fills the scalars of a result from the call that has just returned. */
 export function readSummary(result: LossSummary): void {
-  const m = readMetrics()
+  const m = readMetrics(metricValues)
   result.loss = m.loss
   result.terms = {
     policy: m.policy,
@@ -145,7 +143,8 @@ export function putPerTokenValues(
   const block = allocate('result', dtype, rows * (5 + 2 * pairs + Number(exactPerceptionKl)))
   let used = 0
   const next = (slot: LossSlot): Tensor => {
-    const data = block.subarray(used, (used += rows))
+    const data = block.subarray(used, used + rows)
+    used += rows
     call.vector(slot, data, dtype, rows)
     return makeTensor(data, dtype, shape, shape[shape.length - 1]!)
   }

@@ -37,11 +37,19 @@ export function layoutOf(
   if (cuSeqlens !== undefined) return packedLayout(shape, cuSeqlens)
   const responses = shape.length === 2 ? shape[0]! : elementsOf(advantages.shape)
   if (shape.length === 1 && responses === rows && rows > 1)
-    throw invalid('ERR_INVALID_SHAPE', 'cuSeqlens',
-      'cuSeqlens, or tokens of shape [B, T], with advantages per token', 'neither')
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'cuSeqlens',
+      'cuSeqlens, or tokens of shape [B, T], with advantages per token',
+      'neither',
+    )
   if (rows % responses !== 0)
-    throw invalid('ERR_INVALID_SHAPE', 'advantages',
-      `one value per response (a divisor of the ${rows} tokens) or per token`, `${responses}`)
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'advantages',
+      `one value per response (a divisor of the ${rows} tokens) or per token`,
+      `${responses}`,
+    )
   return { rows, responses, shape, cuSeqlens: undefined }
 }
 
@@ -53,7 +61,12 @@ export function packedLayout(
   if (!Array.isArray(cuSeqlens) && !(ArrayBuffer.isView(cuSeqlens) && 'length' in cuSeqlens))
     throw invalid('ERR_INVALID_ARGUMENT', 'cuSeqlens', 'an array of numbers', describe(cuSeqlens))
   if (cuSeqlens.length < 2)
-    throw invalid('ERR_INVALID_SHAPE', 'cuSeqlens', 'B + 1 numbers, at least 2', `${cuSeqlens.length}`)
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'cuSeqlens',
+      'B + 1 numbers, at least 2',
+      `${cuSeqlens.length}`,
+    )
   const starts = new BigInt64Array(cuSeqlens.length)
   for (let i = 0; i < starts.length; ++i) {
     const start: unknown = cuSeqlens[i]

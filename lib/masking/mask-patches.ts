@@ -33,7 +33,13 @@ interface ImageSize {
 }
 
 const optionNames = new Set([
-  'patchMask', 'height', 'width', 'channels', 'patchSize', 'inPlace', 'engine',
+  'patchMask',
+  'height',
+  'width',
+  'channels',
+  'patchSize',
+  'inPlace',
+  'engine',
 ])
 const layoutOfCall = new DescriptorLayout(slotNames.maskPatches)
 
@@ -56,7 +62,12 @@ export function maskPatches(image: TensorLike, options: MaskPatchesOptions): Ten
   const call: MaskCall = new Descriptor(layoutOfCall)
   const patchMask = toTensor('patchMask', options.patchMask)
   if (elementsOf(patchMask.shape) !== rows * columns)
-    throw invalid('ERR_INVALID_SHAPE', 'patchMask', `[${rows}, ${columns}]`, describeTensor(patchMask))
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'patchMask',
+      `[${rows}, ${columns}]`,
+      describeTensor(patchMask),
+    )
   putVector(call, 'patchMask', patchMask, 'uint8')
   const masked = putImages(call, source, size, requireBoolean('inPlace', options.inPlace, false))
   try {
@@ -75,13 +86,21 @@ function imageSize(image: Tensor, options: MaskPatchesOptions): ImageSize {
     channels: 0,
   }
   const left = elementsOf(image.shape) / (size.height * size.width)
-  size.channels = requireSide('channels', options.channels, channels ?? Math.max(1, Math.floor(left)))
+  size.channels = requireSide(
+    'channels',
+    options.channels,
+    channels ?? Math.max(1, Math.floor(left)),
+  )
   const agrees =
     image.shape.length === 1 ||
     (size.height === height && size.width === width && size.channels === channels)
   if (image.shape.length > 3 || !agrees || left !== size.channels)
-    throw invalid('ERR_INVALID_SHAPE', 'image',
-      `[${size.height}, ${size.width}, ${size.channels}]`, describeTensor(image))
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'image',
+      `[${size.height}, ${size.width}, ${size.channels}]`,
+      describeTensor(image),
+    )
   return size
 }
 
@@ -92,7 +111,12 @@ function putImages(call: MaskCall, image: Tensor, size: ImageSize, inPlace: bool
   const data = tensorData(image, 'image')
   if (dtype !== 'uint8') throw invalid('ERR_INVALID_DTYPE', 'image', 'uint8', describeTensor(image))
   if (shape.length > 1 && image.rowStride !== shape[shape.length - 1])
-    throw invalid('ERR_INVALID_SHAPE', 'image', 'pixels without gaps', `rowStride ${image.rowStride}`)
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'image',
+      'pixels without gaps',
+      `rowStride ${image.rowStride}`,
+    )
   const out = inPlace ? data : allocate('image', 'uint8', pixels * channels)
   call.matrix('image', data, 'uint8', pixels, channels, channels)
   call.matrix('out', out, 'uint8', pixels, channels, channels)

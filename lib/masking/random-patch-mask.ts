@@ -27,7 +27,14 @@ export interface RandomPatchMaskOptions {
 }
 
 const optionNames = new Set([
-  'height', 'width', 'patchSize', 'ratio', 'seed', 'prompt', 'image', 'engine',
+  'height',
+  'width',
+  'patchSize',
+  'ratio',
+  'seed',
+  'prompt',
+  'image',
+  'engine',
 ])
 const layoutOfCall = new DescriptorLayout(slotNames.randomPatchMask)
 

@@ -16,9 +16,9 @@ struct RowPair {
   const void* logits = nullptr;        // [vocabSize]; may be any alignment of the dtype
   const void* maskedLogits = nullptr;  // [vocabSize], or null: one branch
   int64_t vocabSize = 0;
-  int64_t token = 0;            // sampled token, 0 <= token < vocabSize
+  int64_t token = 0;              // sampled token, 0 <= token < vocabSize
   double inverseTemperature = 1;  // z = logits * inverseTemperature
-  bool exactKl = false;         // pair only: compute exactKl and sharedMass
+  bool exactKl = false;           // pair only: compute exactKl and sharedMass
 };
 
 // Statistics of one branch of a row. With m = max z and s = sum_v exp(z_v - m):
@@ -56,9 +56,9 @@ struct RowGradients {
   void* maskedLogits = nullptr;
 };
 
-// Scratch of one thread, 64-byte aligned, for rows up to the vocabSize it was sized for:
-// exponentials relative to each block's maximum, and the block maxima. Filled by statistics(keep),
-// read by gradient.
+// Scratch of one thread, 64-byte aligned, for rows up to the vocabSize it was sized for: what
+// statistics(keep) leaves for gradient(). Today's kernels leave nothing, since computing the
+// exponentials again was as fast (vocab_gradients-inl.h), and rowScratchBytes() is 0.
 struct RowScratch {
   void* memory = nullptr;
   int64_t vocabSize = 0;
@@ -67,18 +67,19 @@ int64_t rowScratchBytes(int64_t vocabSize);
 
 // The functions of one instruction set for one dtype of logits.
 struct RowKernels {
-  // Each logit is read once from memory. keep: leave the exponentials in scratch for gradient().
+  // Each logit is read once from memory. keep: gradient() of the same row follows.
   void (*statistics)(const RowPair& row, bool keep, RowScratch scratch, RowStatistics* out);
-  // After statistics(keep = true) of the same row on the same scratch. Logits are re-read (from
-  // cache) where h, h' or d need them. Returns the sum of squares of what it wrote, before rounding
-  // to the dtype, if asked for; 0 else.
+  // After statistics(keep = true) of the same row on the same scratch. Logits are read again, from
+  // a cache if it is called at once. Returns the sum of squares of what it wrote, before rounding to
+  // the dtype, if asked for; 0 else. A NaN or +inf in a row, or nothing but -inf, makes its
+  // statistics NaN and so its gradient, unless all slopes that enter it are 0: then it is 0.
   double (*gradient)(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                      RowScratch scratch, RowGradients out, bool sumOfSquares);
 };
 
 struct InstructionSet {
   const char* name;
-  bool (*supported)();            // by this processor
+  bool (*supported)();             // by this processor
   RowKernels kernels[kRowDTypes];  // by dtype; null functions where a dtype is not handled
 };
 

@@ -8,7 +8,7 @@
 #include "cpu/simd_avx2.h"
 
 #ifdef PAPO_X86_KERNELS
-PAPO_TARGET_BEGIN("avx2,fma,f16c")
+PAPO_TARGET_BEGIN(PAPO_AVX2_FEATURES)
 #define PAPO_SIMD avx2
 #include "cpu/vocab_rows-inl.h"
 PAPO_TARGET_END

@@ -8,7 +8,7 @@
 #include "cpu/simd_avx512.h"
 
 #ifdef PAPO_X86_KERNELS
-PAPO_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
+PAPO_TARGET_BEGIN(PAPO_AVX512_FEATURES)
 #define PAPO_SIMD avx512
 #include "cpu/vocab_rows-inl.h"
 PAPO_TARGET_END

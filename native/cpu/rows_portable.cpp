@@ -11,9 +11,7 @@
 
 namespace papo {
 
-static bool supported() {
-  return true;
-}
+static bool supported() { return true; }
 
 extern const InstructionSet kPortableInstructions = {
     "portable", supported, {portable::kKernels[0], portable::kKernels[1], portable::kKernels[2]}};

@@ -1,12 +1,13 @@
 // Primitives of the AVX2 kernels: 8 float lanes. See simd_portable.h for what each must do.
 #pragma once
 
-#include <immintrin.h>
-
 #include "cpu/simd_target.h"
 #include "engine/dtype.h"
 
-PAPO_TARGET_BEGIN("avx2,fma,f16c")
+#define PAPO_AVX2_FEATURES "avx2,fma,f16c"
+
+#ifdef PAPO_X86_KERNELS
+PAPO_TARGET_BEGIN(PAPO_AVX2_FEATURES)
 namespace papo {
 namespace avx2 {
 
@@ -68,3 +69,4 @@ inline Vec shiftIntoExponent(Vec x) {
 }  // namespace avx2
 }  // namespace papo
 PAPO_TARGET_END
+#endif

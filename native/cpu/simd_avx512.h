@@ -1,21 +1,13 @@
 // Primitives of the AVX-512 kernels: 16 float lanes. See simd_portable.h for what each must do.
 #pragma once
 
-// GCC 12 takes the deliberately undefined pass-through operands of these intrinsics for a mistake.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#else
-#include <immintrin.h>
-#endif
-
 #include "cpu/simd_target.h"
 #include "engine/dtype.h"
 
-PAPO_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
+#define PAPO_AVX512_FEATURES "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
+
+#ifdef PAPO_X86_KERNELS
+PAPO_TARGET_BEGIN(PAPO_AVX512_FEATURES)
 namespace papo {
 namespace avx512 {
 
@@ -77,3 +69,4 @@ inline Vec shiftIntoExponent(Vec x) {
 }  // namespace avx512
 }  // namespace papo
 PAPO_TARGET_END
+#endif

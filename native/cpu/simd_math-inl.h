@@ -4,12 +4,12 @@ namespace papo {
 namespace PAPO_SIMD {
 
 // Below this every exponential is exactly 0, and exponentials above it are normal numbers (at least
-// 2^-126), so no lane ever takes a slow denormal path. e^-87 = 1.6e-38 is nothing beside the
+// 2^-126), so that no lane takes a slow denormal path. e^-86.99 = 1.7e-38 is nothing beside the
 // largest exponential of a row, which is 1.
 constexpr float kExpLowest = -87.3f;
 
 // e^x for kExpLowest <= x <= 88 (callers clamp with atLeast, which also takes -inf to kExpLowest),
-// float lanes, at most 2 ulp; 0 for x < -87.0, exactly 1 for x = 0, NaN for NaN.
+// float lanes, at most 2 ulp; 0 for x < -86.99, exactly 1 for x = 0, NaN for NaN.
 //
 // x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 stands in two parts of which n times the first is exact.
 // The polynomial is the minimax one of relative error 3.1e-9 with its first two terms fixed at

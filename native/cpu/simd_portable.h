@@ -15,7 +15,7 @@ namespace portable {
 
 constexpr int kLanes = 4;
 using Vec = float __attribute__((vector_size(16)));
-using Bits = int32_t __attribute__((vector_size(16)));
+using Bits = uint32_t __attribute__((vector_size(16)));
 using Words = uint16_t __attribute__((vector_size(8)));
 
 // kLanes elements from or to any address of the element type. Stores round to nearest even.
@@ -39,7 +39,7 @@ inline void store(Vec x, Float16* p) {
 inline void store(Vec x, BFloat16* p) {
   const Bits bits = reinterpret_cast<Bits>(x);
   const Bits rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  const Bits isNan = x != x;
+  const Bits isNan = reinterpret_cast<Bits>(x != x);
   const Bits chosen = (isNan & (bits | 0x00400000)) | (~isNan & rounded);
   const Words words = __builtin_convertvector(chosen >> 16, Words);
   std::memcpy(p, &words, sizeof words);
@@ -65,7 +65,7 @@ inline Vec mul(Vec a, Vec b) { return a * b; }
 inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
 // a > b ? yes : no
 inline Vec chooseGreater(Vec a, Vec b, Vec yes, Vec no) {
-  const Bits greater = a > b;
+  const Bits greater = reinterpret_cast<Bits>(a > b);
   return reinterpret_cast<Vec>((greater & reinterpret_cast<Bits>(yes)) |
                                (~greater & reinterpret_cast<Bits>(no)));
 }

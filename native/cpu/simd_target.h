@@ -1,7 +1,21 @@
 // Compiles the functions between PAPO_TARGET_BEGIN and PAPO_TARGET_END for an instruction set that
 // the rest of the program does not assume, so that no source file needs flags of its own.
-// Standard headers and immintrin.h must come before: they are to stay at the baseline.
+// Standard headers must come before: they are to stay at the baseline.
 #pragma once
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define PAPO_X86_KERNELS 1
+// GCC 12 takes the deliberately undefined pass-through operands of these intrinsics for a mistake.
+#if !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+#endif
 
 #define PAPO_PRAGMA(text) _Pragma(#text)
 
@@ -14,8 +28,4 @@
   PAPO_PRAGMA(GCC push_options)     \
   PAPO_PRAGMA(GCC target(features))
 #define PAPO_TARGET_END PAPO_PRAGMA(GCC pop_options)
-#endif
-
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define PAPO_X86_KERNELS 1
 #endif

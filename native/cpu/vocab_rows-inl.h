@@ -47,8 +47,8 @@ inline void prefetchAt(const T* p, int64_t distance) {
 }  // namespace PAPO_SIMD
 }  // namespace papo
 
-#include "cpu/vocab_statistics-inl.h"
 #include "cpu/vocab_gradients-inl.h"
+#include "cpu/vocab_statistics-inl.h"
 
 namespace papo {
 namespace PAPO_SIMD {

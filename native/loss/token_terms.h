@@ -110,18 +110,18 @@ struct PolicyTerm {
   bool isClippedHigh, isClippedLow, isDualClipped;
 };
 
-// Clipped surrogate with dual clip (Eq. 10), r = exp(logRatio):
+// Clipped surrogate with dual clip (Eq. 10), r = ratio = exp(logRatio):
 //   L = max(-A min(r, ratioCap), -A clamp(r, 1 - low, 1 + high));  A < 0: L = min(L, -A dualClip)
 // Bounds are compared in log space, as the authors do, so that a log-ratio exactly on a bound keeps
 // its gradient. Where the two branches of a max or min are equal each gets half, as in torch.
 // Sources: arXiv 1707.06347 Eq. 7; low != high 2503.14476; dual clip 1912.09729 Eq. 5.
 template <class Real>
 PAPO_HOST_DEVICE PolicyTerm<Real> clippedSurrogate(const TokenObjective<Real>& o, Real logRatio,
-                                                   Real advantage) {
+                                                   Real ratio, Real advantage) {
   const Clamped<Real> capped = clamped(logRatio, Real(-INFINITY), o.logRatioCap);
   const Clamped<Real> bounded = clamped(logRatio, o.logClipLow, o.logClipHigh);
-  const Real unclipped = -advantage * std::exp(capped.value);
-  const Real clipped = -advantage * std::exp(bounded.value);
+  const Real unclipped = -advantage * (capped.slope == 1 ? ratio : std::exp(capped.value));
+  const Real clipped = -advantage * (bounded.slope == 1 ? ratio : std::exp(bounded.value));
   const Real unclippedSlope = unclipped * capped.slope;
   const Real clippedSlope = clipped * bounded.slope;
 
@@ -227,7 +227,7 @@ PAPO_HOST_DEVICE TokenTerms<Real> tokenTerms(const TokenObjective<Real>& o,
   terms.ratio = std::exp(logRatio);
   terms.policy = o.surrogate == PAPO_SURROGATE_CISPO
                      ? cispo(o, t.logProb, logRatio, t.advantage)
-                     : clippedSurrogate(o, logRatio, t.advantage);
+                     : clippedSurrogate(o, logRatio, terms.ratio, t.advantage);
   const Real weight = t.keepsPolicy ? t.tokenWeight : Real(0);
   terms.policy.loss *= weight;
   terms.policy.logRatioSlope *= weight;

@@ -1,0 +1,120 @@
+// Inputs of the benchmark: the same numbers for every engine and peer.
+import { tokenLogProbs } from '../index'
+import type { Engine, TypedArray } from '../index'
+import { Tensor } from '../index'
+import type { LogitsDType } from './cases'
+
+/** Tokens of a response, the last one of a call excepted. */
+const responseLength = 16
+// A prime, so that rows and slots that start anywhere in the pool differ.
+const poolSize = 1_048_573
+const imageSeed = 1
+const maskedSeed = 2
+
+/** Logits are copied from a pool of random numbers: drawing each of 10^8 would take minutes. */
+export class LogitsPool {
+  private readonly image: TypedArray
+  private readonly masked: TypedArray
+
+  constructor(private readonly dtype: LogitsDType) {
+    const image = normals(poolSize, imageSeed, 3)
+    const noise = normals(poolSize, maskedSeed, 1)
+    this.image = encoded(image, dtype)
+    this.masked = encoded(
+      image.map((z, i) => z + noise[i]!),
+      dtype,
+    )
+  }
+
+  tensor(branch: 'image' | 'masked', rows: number, vocabSize: number, offset: number): Tensor {
+    const tensor = Tensor.zeros([rows, vocabSize], this.dtype)
+    this.fill(tensor, branch, offset)
+    return tensor
+  }
+
+  fill(tensor: Tensor, branch: 'image' | 'masked', offset: number): void {
+    const { data } = tensor
+    const pool = this[branch]
+    let from = offset % poolSize
+    for (let at = 0; at < data.length; ) {
+      const part = pool.subarray(from, Math.min(poolSize, from + data.length - at))
+      data.set(part, at)
+      at += part.length
+      from = 0
+    }
+  }
+}
+
+/** Sums of four uniform numbers: near enough to normal, and fast. */
+function normals(count: number, seed: number, deviation: number): Float32Array {
+  let state = seed
+  const uniform = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0 // Numerical Recipes
+    return state / 2 ** 32
+  }
+  const scale = deviation * Math.sqrt(3)
+  return Float32Array.from(
+    { length: count },
+    () => (uniform() + uniform() + uniform() + uniform() - 2) * scale,
+  )
+}
+
+function encoded(values: Float32Array, dtype: LogitsDType): TypedArray {
+  if (dtype === 'float32') return values
+  if (dtype === 'float16') return Uint16Array.from(values, float16Bits)
+  const bits = new Uint32Array(values.buffer)
+  // Round to nearest, ties to even.
+  return Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16)
+}
+
+/** Of finite values inside the range of float16. */
+function float16Bits(value: number): number {
+  const magnitude = Math.abs(value)
+  const exponent = magnitude < 2 ** -14 ? -14 : Math.floor(Math.log2(magnitude))
+  const fraction = Math.round(magnitude * 2 ** (10 - exponent))
+  return (value < 0 ? 0x8000 : 0) + (exponent + 14) * 1024 + fraction
+}
+
+/** What a loss takes besides logits. */
+export interface TokenValues {
+  readonly tokens: Int32Array
+  readonly responseMask: Uint8Array
+  readonly oldLogProbs: Float32Array | Float64Array
+  readonly refLogProbs: Float32Array | Float64Array
+  /** Per response. */
+  readonly advantages: Float32Array | Float64Array
+  readonly cuSeqlens: Int32Array
+}
+
+/** Old and reference policy are near the current one, so that clipping and KL see ordinary values. */
+export function tokenValues(logits: Tensor, engine: Engine): TokenValues {
+  const [rows, vocabSize] = logits.shape as readonly [number, number]
+  const tokens = Int32Array.from({ length: rows }, (_, n) => (n * 7919 + 13) % vocabSize)
+  const { logProbs } = tokenLogProbs({ logits, tokens }, { engine })
+  const responses = Math.ceil(rows / responseLength)
+  const starts = Array.from({ length: responses + 1 }, (_, b) => Math.min(rows, b * responseLength))
+  const near = (seed: number) => {
+    const noise = normals(rows, seed, 0.1)
+    return values(engine, rows, (n) => logProbs.data[n]! + noise[n]!)
+  }
+  return {
+    tokens,
+    responseMask: new Uint8Array(rows).fill(1),
+    oldLogProbs: near(3),
+    refLogProbs: near(4),
+    advantages: values(engine, responses, (b) => (b % 2 === 0 ? 0.75 : -0.5)),
+    cuSeqlens: Int32Array.from(starts),
+  }
+}
+
+/** The reference engine takes per-token values in float64, the others in float32. */
+export function values(
+  engine: Engine,
+  length: number,
+  value: (index: number) => number,
+): Float32Array | Float64Array {
+  const numbers = Array.from({ length }, (_, i) => value(i))
+  return engine.instructionSet === 'reference'
+    ? Float64Array.from(numbers)
+    : Float32Array.from(numbers)
+}

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+import type { Bandwidth } from './bandwidth'
+import type { BenchRow } from './runner'
+
+export interface BenchHeader {
+  readonly date: string
+  readonly cpu: string
+  /** Absent where no GPU was used. */
+  readonly gpu?: string
+  readonly threads: number
+  readonly versions: {
+    readonly node: string
+    readonly 'papo-kernels': string
+    readonly torch?: string
+  }
+  /** Bytes read plus bytes written, GB/s. */
+  readonly copyBandwidth: number
+  /** GB/s. */
+  readonly readBandwidth: number
+  /** Of the last minute before measuring: above 0 others were at work. */
+  readonly loadAverage: number
+}
+
+export interface BenchReport {
+  readonly header: BenchHeader
+  readonly rows: readonly BenchRow[]
+}
+
+export function header(threads: number, bandwidth: Bandwidth, torch?: string): BenchHeader {
+  return {
+    date: new Date().toISOString(),
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    threads,
+    versions: {
+      node: process.versions.node,
+      'papo-kernels': packageVersion(),
+      ...(torch === undefined ? {} : { torch }),
+    },
+    copyBandwidth: bandwidth.copy,
+    readBandwidth: bandwidth.read,
+    loadAverage: os.loadavg()[0] ?? 0,
+  }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+export function headerText({ cpu, threads, versions, ...rest }: BenchHeader): string {
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return [
+    `${cpu}, ${threads} ${threads === 1 ? 'thread' : 'threads'}; ${named.join(', ')}; ${rest.date}`,
+    `copy ${rest.copyBandwidth.toFixed(1)} GB/s (read + write, memmove), ` +
+      `read ${rest.readBandwidth.toFixed(1)} GB/s (memchr), same threads`,
+    ...(rest.loadAverage > 0.5 ? [busyText(rest.loadAverage)] : []),
+    '',
+  ].join('\n')
+}
+
+// Two halves of an OpenMP loop wait for each other: when others take one core, eager PyTorch loses
+// more than we do, and the ratio flatters us.
+function busyText(load: number): string {
+  return `the machine was busy (load ${load.toFixed(1)}): do not quote these numbers or ratios`
+}
+
+/** Spread from which a row is marked with ~. */
+const noisySpread = 1.5
+
+function isNoisy({ milliseconds, peers }: BenchRow): boolean {
+  return [milliseconds, peers.torch?.milliseconds].some(
+    (timing) => timing != null && timing.p90 > noisySpread * timing.p10,
+  )
+}
+
+export const noiseText = `~ p90 above ${noisySpread} times p10, of ours or of the peer\n`
+
+const widths = [46, 11, 22, 8, 9, 8] as const
+const peerWidths = [12, 9] as const
+
+export function columnTitles(hasPeer: boolean): string {
+  const titles = ['case', 'median', 'p10 .. p90', 'GB/s', 'Gflop/s', '% copy']
+  return columns([...titles, ...(hasPeer ? ['PyTorch', 'ratio'] : [])])
+}
+
+export function rowText(row: BenchRow): string {
+  const { median, p10, p90 } = row.milliseconds
+  const unit = median < 1 ? { scale: 1000, name: 'µs' } : { scale: 1, name: 'ms' }
+  const time = (milliseconds: number) =>
+    (milliseconds * unit.scale).toFixed(unit.scale === 1 ? 2 : 1)
+  return columns([
+    row.name,
+    `${time(median)} ${unit.name}`,
+    `${time(p10)} .. ${time(p90)} ${unit.name}`,
+    row.gigabytesPerSecond.toFixed(1),
+    (row.flops / median / 1e6).toFixed(1),
+    `${(100 * row.fractionOfCopy).toFixed(0)} %`,
+    ...peerCells(row),
+    isNoisy(row) ? '~' : '',
+  ])
+}
+
+function peerCells({ peers: { torch } }: BenchRow): string[] {
+  if (torch === undefined) return []
+  if (torch.ratio === null || torch.milliseconds === null) return ['-', torch.note ?? '-']
+  return [`${torch.milliseconds.median.toFixed(2)} ms`, `${torch.ratio.toFixed(1)} x`]
+}
+
+function columns(cells: readonly string[]): string {
+  const [name, ...numbers] = cells
+  const all = [...widths, ...peerWidths]
+  const padded = numbers.map((cell, i) => cell.padStart(all[i + 1] ?? 0))
+  return `${[name!.padEnd(widths[0]), ...padded].join(' ').trimEnd()}\n`
+}

@@ -1,0 +1,133 @@
+// The calls behind the cases, over rotating inputs.
+import { groupAdvantages, lossFromLogits, resolveObjective, Tensor, tokenLogProbs } from '../index'
+import type { Engine } from '../index'
+import type { AdvantagesCase, BenchCase, LogProbsCase, LossCase } from './cases'
+import { LogitsPool, tokenValues, values } from './inputs'
+import type { TokenValues } from './inputs'
+import type { Subject } from './measure'
+
+/** What a case computes on its first inputs; a peer has to agree with it. */
+export interface CaseResult {
+  readonly loss?: number
+  readonly logProbs?: Tensor
+  readonly logitsGrad?: Tensor
+  readonly maskedLogitsGrad?: Tensor
+}
+
+/** A case with its inputs, and with what a peer needs to do the same. */
+export interface CaseSubject extends Subject {
+  readonly logits?: Tensor
+  readonly maskedLogits?: Tensor
+  readonly tokenValues?: TokenValues
+  /** Computes the case once on logits and maskedLogits above, which it leaves as they are. */
+  result(): CaseResult
+}
+
+// Inputs rotate over this many bytes, so that no run finds its own in the last-level cache.
+const coldBytes = 256e6
+const maxSlots = 64
+
+export function openSubject(benchCase: BenchCase, engine: Engine): CaseSubject {
+  switch (benchCase.kind) {
+    case 'loss':
+      return lossSubject(benchCase, engine)
+    case 'tokenLogProbs':
+      return logProbsSubject(benchCase, engine)
+    case 'groupAdvantages':
+      return advantagesSubject(benchCase, engine)
+  }
+}
+
+interface Slot {
+  readonly logits: Tensor
+  readonly maskedLogits?: Tensor
+  readonly logitsGrad?: Tensor
+  readonly maskedLogitsGrad?: Tensor
+}
+
+function slotCount({ bytes }: BenchCase): number {
+  return Math.min(maxSlots, Math.max(2, Math.ceil(coldBytes / bytes)))
+}
+
+function at<Item>(items: readonly Item[], run: number): Item {
+  return items[run % items.length]!
+}
+
+const slotStep = 104_729 // a prime: slots start at different numbers of the pool
+
+function lossSubject(benchCase: LossCase, engine: Engine): CaseSubject {
+  const { rows, vocabSize, dtype, gradient, profile } = benchCase
+  const objective = resolveObjective(profile)
+  const pool = new LogitsPool(dtype)
+  const slots = Array.from({ length: slotCount(benchCase) }, (_, i) => {
+    const slot = openSlot(benchCase, pool, i * slotStep)
+    return gradient === 'reused' ? { ...slot, ...destinations(slot, profile) } : slot
+  })
+  const tokenInputs = tokenValues(slots[0]!.logits, engine)
+  const call = ({ logits, maskedLogits, ...gradients }: Slot, mode: 'none' | 'new' | 'inPlace') => {
+    const masked = maskedLogits === undefined ? {} : { maskedLogits }
+    const options = { gradient: mode, perToken: false, engine, ...gradients }
+    return lossFromLogits({ logits, ...masked, ...tokenInputs }, objective, options)
+  }
+  const mode = gradient === 'reused' ? 'new' : gradient
+  const { logits, maskedLogits } = slots[0]!
+  const first: Slot = maskedLogits === undefined ? { logits } : { logits, maskedLogits }
+  return {
+    ...first,
+    tokenValues: tokenInputs,
+    run: (run) => void call(at(slots, run), mode),
+    prepare(run) {
+      // In place a run leaves gradients where its logits were.
+      if (gradient !== 'inPlace' || run % slots.length !== 0) return
+      slots.forEach((slot, i) => {
+        pool.fill(slot.logits, 'image', i * slotStep)
+        if (slot.maskedLogits !== undefined) pool.fill(slot.maskedLogits, 'masked', i * slotStep)
+      })
+    },
+    result: () => call(first, gradient === 'none' ? 'none' : 'new'),
+  }
+
+  function destinations(slot: Slot, name: LossCase['profile']): Partial<Slot> {
+    const like = () => Tensor.zeros([rows, vocabSize], dtype)
+    const toMasked =
+      slot.maskedLogits !== undefined && resolveObjective(name).perceptionGradient === 'both'
+    return { logitsGrad: like(), ...(toMasked ? { maskedLogitsGrad: like() } : {}) }
+  }
+}
+
+function openSlot(
+  { rows, vocabSize, branches }: BenchCase,
+  pool: LogitsPool,
+  offset: number,
+): Slot {
+  const logits = pool.tensor('image', rows, vocabSize, offset)
+  if (branches === 1) return { logits }
+  return { logits, maskedLogits: pool.tensor('masked', rows, vocabSize, offset) }
+}
+
+function logProbsSubject(benchCase: LogProbsCase, engine: Engine): CaseSubject {
+  const pool = new LogitsPool(benchCase.dtype)
+  const slots = Array.from({ length: slotCount(benchCase) }, (_, i) =>
+    openSlot(benchCase, pool, i * slotStep),
+  )
+  const tokenInputs = tokenValues(slots[0]!.logits, engine)
+  const { tokens } = tokenInputs
+  const call = ({ logits }: Slot) => tokenLogProbs({ logits, tokens }, { engine })
+  return {
+    logits: slots[0]!.logits,
+    tokenValues: tokenInputs,
+    run: (run) => void call(at(slots, run)),
+    prepare() {},
+    result: () => ({ logProbs: call(slots[0]!).logProbs }),
+  }
+}
+
+function advantagesSubject({ rows, groups }: AdvantagesCase, engine: Engine): CaseSubject {
+  const rewards = values(engine, rows, (i) => (i * 7919) % 11)
+  const groupIds = Int32Array.from({ length: rows }, (_, i) => i % groups)
+  return {
+    run: () => void groupAdvantages(rewards, groupIds, { engine }),
+    prepare() {},
+    result: () => ({}),
+  }
+}

@@ -1,0 +1,86 @@
+// The public API as a CommonJS TypeScript program sees it. Compiled only.
+import {
+  Engine,
+  groupAdvantages,
+  linearAnnealing,
+  lossFromLogits,
+  lossFromLogProbs,
+  maskPatches,
+  PapoError,
+  profiles,
+  randomPatchMask,
+  resolveObjective,
+  Tensor,
+  tokenLogProbs,
+} from 'papo-kernels'
+import type {
+  LossFromLogitsInputs,
+  LossSummary,
+  Metrics,
+  Objective,
+  PapoErrorCode,
+  ProfileName,
+  TensorLike,
+} from 'papo-kernels'
+
+const floats = new Float32Array(6)
+const tokens = new Int32Array(6)
+const inputs: LossFromLogitsInputs = { logits: floats, tokens, advantages: floats }
+
+// --- what compiles, with its types ---------------------------------------------------------------
+
+const full = lossFromLogits(inputs, 'papoG', { gradient: 'inPlace', gradNorm: true })
+const loss: number = full.loss
+const metrics: Metrics = full.metrics
+const logProbs: Tensor = full.logProbs
+const gradient: Tensor | undefined = full.logitsGrad
+const lean: LossSummary = lossFromLogits(inputs, undefined, { perToken: false })
+const slopes: Tensor = lossFromLogProbs({ logProbs: floats, advantages: floats }).logProbsGrad
+
+const objective: Objective = resolveObjective({
+  profile: 'papoD',
+  dualClip: 'off',
+  maxLength: 1024,
+})
+const coefficient: number = linearAnnealing({ start: 1, end: 0, steps: 10 })(3)
+const half: TensorLike = Tensor.from(new Uint16Array(2), { dtype: 'bfloat16' })
+const mask: Tensor = maskPatches(new Uint8Array(4), {
+  height: 2,
+  width: 2,
+  patchMask: randomPatchMask({ height: 2, width: 2, seed: 1n }),
+})
+const name: ProfileName = objective.profile
+const code: PapoErrorCode = new PapoError('ERR_OVERLAP', 'text').code
+
+export { code, coefficient, gradient, half, lean, logProbs, loss, mask, metrics, name, slopes }
+
+// --- what must not compile -----------------------------------------------------------------------
+
+// @ts-expect-error plain arrays are not tensors
+groupAdvantages([1, 2], tokens)
+// @ts-expect-error advantages are missing
+lossFromLogits({ logits: floats, tokens })
+// @ts-expect-error a misspelt input
+lossFromLogits({ ...inputs, oldLogprobs: floats })
+// @ts-expect-error a misspelt option
+lossFromLogits(inputs, { perceptionKLCoef: 1 })
+// @ts-expect-error a profile that there is not
+lossFromLogits(inputs, 'ppo')
+// @ts-expect-error the word of another option
+resolveObjective({ dualClip: 'unset' })
+// @ts-expect-error profiles are frozen
+profiles.papoG.refKlCoef = 1
+// @ts-expect-error per-token values may be missing
+export const missing: Tensor = lossFromLogits(inputs, 'papoG', { perToken: false }).logProbs
+// @ts-expect-error gradient belongs to lossFromLogits
+lossFromLogProbs({ logProbs: floats, advantages: floats }, 'papoG', { gradient: 'none' })
+// @ts-expect-error no such dtype
+Tensor.zeros([1], 'float8')
+// @ts-expect-error made by Tensor.from() and Tensor.zeros()
+new Tensor(floats)
+// @ts-expect-error made by Engine.open()
+new Engine()
+// @ts-expect-error the seed is missing
+randomPatchMask({ height: 2, width: 2 })
+// @ts-expect-error temperature is a number
+tokenLogProbs({ logits: floats, tokens }, { temperature: '1' })
