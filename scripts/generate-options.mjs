@@ -33,7 +33,12 @@ function sentinel(option) {
 function range(option) {
   if (isEnum(option)) return option.values.map((value) => `\`${value}\``).join(', ')
   if (!isNumber(option)) return '`true`, `false`'
-  const low = option.above !== undefined ? `> ${option.above}` : option.min !== undefined ? `≥ ${option.min}` : 'finite'
+  const low =
+    option.above !== undefined
+      ? `> ${option.above}`
+      : option.min !== undefined
+        ? `≥ ${option.min}`
+        : 'finite'
   const high = option.max !== undefined ? `, ≤ ${option.max}` : ''
   const word = sentinel(option)
   return low + high + (word ? `, or \`${word}\`` : '')
@@ -41,7 +46,9 @@ function range(option) {
 
 function cHeader() {
   const enums = options.filter(isEnum).map((option) => {
-    const rows = option.values.map((value, i) => `  PAPO_${constant(option.name)}_${constant(value)} = ${i}`)
+    const rows = option.values.map(
+      (value, i) => `  PAPO_${constant(option.name)}_${constant(value)} = ${i}`,
+    )
     return `typedef enum papo_${snake(option.name)} {\n${rows.join(',\n')}\n} papo_${snake(option.name)};`
   })
   const fields = options.map((option) => {
@@ -50,8 +57,12 @@ function cHeader() {
     const kind = isEnum(option) ? ` (papo_${snake(option.name)})` : ''
     return `  /* ${option.text}${words}${kind} */\n  ${type} ${option.name};`
   })
-  const list = options.map((option) => `  ${isNumber(option) ? 'NUMBER' : 'INTEGER'}(${option.name})`)
-  const indices = metrics.map((metric, i) => `  PAPO_METRIC_${metric.name} = ${i}, /* ${metric.text} */`)
+  const list = options.map(
+    (option) => `  ${isNumber(option) ? 'NUMBER' : 'INTEGER'}(${option.name})`,
+  )
+  const indices = metrics.map(
+    (metric, i) => `  PAPO_METRIC_${metric.name} = ${i}, /* ${metric.text} */`,
+  )
   return `/* Generated from ${source} by scripts/generate-options.mjs; edit that list. */
 #ifndef PAPO_OBJECTIVE_H
 #define PAPO_OBJECTIVE_H
@@ -93,8 +104,10 @@ function cTable() {
     const max = isNumber(option) ? bound(option.max) : String((option.values?.length ?? 2) - 1)
     const min = isNumber(option) ? bound(option.min) : '0'
     const word = isNumber(option) ? (sentinel(option) ?? '') : ''
-    return `    {"${option.name}", offsetof(papo_objective, ${option.name}), ${isNumber(option)}, ` +
+    return (
+      `    {"${option.name}", offsetof(papo_objective, ${option.name}), ${isNumber(option)}, ` +
       `${min},\n     ${bound(option.above)}, ${max}, "${word}", ${cNumber(stored(option, option.default))}},`
+    )
   })
   const sets = profiles.map((profile) => {
     const entries = Object.entries(profile.set).map(([name, value]) => {
@@ -161,12 +174,19 @@ function tsTable() {
     return sentinel(option) ? `number | '${sentinel(option)}'` : 'number'
   }
   const literal = (value) => (typeof value === 'string' ? `'${value}'` : String(value))
-  const fields = options.map((option) =>
-    `  /** ${option.text} Range: ${range(option)}. Default: \`${option.default}\`. */\n  ${option.name}: ${type(option)}`)
+  const fields = options.map(
+    (option) =>
+      `  /** ${option.text} Range: ${range(option)}. Default: \`${option.default}\`. */\n  ${option.name}: ${type(option)}`,
+  )
   const rows = options.map((option) => {
-    const parts = [`name: '${option.name}'`, `type: '${option.type}'`, `initial: ${literal(option.default)}`]
+    const parts = [
+      `name: '${option.name}'`,
+      `type: '${option.type}'`,
+      `initial: ${literal(option.default)}`,
+    ]
     if (isEnum(option)) parts.push(`values: [${option.values.map(literal).join(', ')}]`)
-    for (const key of ['min', 'above', 'max']) if (option[key] !== undefined) parts.push(`${key}: ${option[key]}`)
+    for (const key of ['min', 'above', 'max'])
+      if (option[key] !== undefined) parts.push(`${key}: ${option[key]}`)
     if (isNumber(option) && sentinel(option)) parts.push(`word: '${sentinel(option)}'`)
     return `  { ${parts.join(', ')} },`
   })
@@ -226,10 +246,14 @@ ${metrics.map((metric, i) => `    ${metric.name}: values[${i}]!,`).join('\n')}
 }
 
 function page() {
-  const table = options.map((option) =>
-    `| \`${option.name}\` | ${range(option).replaceAll('|', '\\|')} | \`${option.default}\` | ${option.text} |`)
+  const table = options.map(
+    (option) =>
+      `| \`${option.name}\` | ${range(option).replaceAll('|', '\\|')} | \`${option.default}\` | ${option.text} |`,
+  )
   const sets = profiles.map((profile) => {
-    const values = Object.entries(profile.set).map(([name, value]) => `${name} ${value}`).join(', ')
+    const values = Object.entries(profile.set)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ')
     const golden = profile.golden.map((name) => `\`${name}\``).join(', ') || '–'
     return `| \`${profile.name}\` | ${profile.text} | ${values || '–'} | ${golden} |`
   })

@@ -50,9 +50,9 @@ describe('cases', () => {
 
 describe('inputs', () => {
   test('16-bit logits are the float32 ones, rounded to nearest', () => {
-    const exact = new LogitsPool('float32').tensor('image', 1, 5000, 77).toFloat32Array()
+    const exact = LogitsPool.of('float32').tensor('image', 1, 5000, 77).toFloat32Array()
     const error = (dtype: 'float16' | 'bfloat16') => {
-      const rounded = new LogitsPool(dtype).tensor('image', 1, 5000, 77).toFloat32Array()
+      const rounded = LogitsPool.of(dtype).tensor('image', 1, 5000, 77).toFloat32Array()
       return Math.max(...rounded.map((z, i) => Math.abs(z - exact[i]!) / Math.abs(exact[i]!)))
     }
     expect(error('float16')).toBeLessThanOrEqual(2 ** -11)
@@ -158,7 +158,9 @@ describe('papo-kernels bench', () => {
       expect(0 < p10 && p10 <= median && median <= p90).toBe(true)
       expect(row.gigabytesPerSecond).toBeCloseTo(row.bytes / median / 1e6, 6)
       expect(row.fractionOfCopy).toBeCloseTo(
-        row.gigabytesPerSecond / (header.copyBandwidth as number), 6)
+        row.gigabytesPerSecond / (header.copyBandwidth as number),
+        6,
+      )
       expect(row.peers).toEqual({})
     }
     expect(rows[2]).toMatchObject({ dtype: 'float32', rows: 5, vocabSize: 33, branches: 2 })
@@ -171,7 +173,9 @@ describe('papo-kernels bench', () => {
       const { status, header, rows } = await rowsOf('--peers', '--filter', 'grpo float32')
       expect(status).toBe(0)
       expect(header.versions).not.toHaveProperty('torch')
-      expect(rows[0]!.peers).toEqual({ torch: { milliseconds: null, ratio: null, note: 'no torch' } })
+      expect(rows[0]!.peers).toEqual({
+        torch: { milliseconds: null, ratio: null, note: 'no torch' },
+      })
       expect(written).toContain('PyTorch is not measured: no torch in')
     } finally {
       if (before === undefined) delete process.env.PAPO_PYTHON
@@ -196,7 +200,11 @@ describe('papo-kernels bench', () => {
     const [sample] = benchCases({ quick: true, tokens: 1, vocabSizes: [2] })
     const milliseconds = { median: 1, p10: 1, p90: 1 }
     const row: BenchRow = {
-      ...sample!, engine: 'any', milliseconds, gigabytesPerSecond: 1, fractionOfCopy: 0.5,
+      ...sample!,
+      engine: 'any',
+      milliseconds,
+      gigabytesPerSecond: 1,
+      fractionOfCopy: 0.5,
       peers: { torch: { milliseconds: null, ratio: null, note } },
     }
     expect(rowText(row)).toContain(note)

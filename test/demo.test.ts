@@ -40,7 +40,10 @@ describe('the task', () => {
     const [cell] = prompt.answer as [number]
     const wrong = prompt.answer.includes(16) ? 15 : 16
     expect(answered(...prompt.answer)).toEqual({ reward: 0.9, correct: false })
-    for (const tokens of [[...prompt.answer, cell, 0], [...prompt.answer, wrong, 0]]) {
+    for (const tokens of [
+      [...prompt.answer, cell, 0],
+      [...prompt.answer, wrong, 0],
+    ]) {
       const { reward, correct } = answered(...tokens)
       expect(correct).toBe(false)
       expect(reward).toBeLessThan(0.9)
@@ -118,7 +121,7 @@ describe('training', () => {
   })
 
   test('the policy learns, and from the image', () => {
-    const report = trained(150, 1)
+    const report = trained(120, 1)
     const { before, after, blindGuess } = report
     expect(before.image).toBeLessThan(0.05)
     expect(after.image).toBeGreaterThan(0.3)

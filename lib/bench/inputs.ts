@@ -1,7 +1,6 @@
 // Inputs of the benchmark: the same numbers for every engine and peer.
-import { tokenLogProbs } from '../index'
+import { Tensor, tokenLogProbs } from '../index'
 import type { Engine, TypedArray } from '../index'
-import { Tensor } from '../index'
 import type { LogitsDType } from './cases'
 
 /** Tokens of a response, the last one of a call excepted. */
@@ -13,17 +12,23 @@ const maskedSeed = 2
 
 /** Logits are copied from a pool of random numbers: drawing each of 10^8 would take minutes. */
 export class LogitsPool {
+  private static readonly made = new Map<LogitsDType, LogitsPool>()
+
+  static of(dtype: LogitsDType): LogitsPool {
+    const known = LogitsPool.made.get(dtype) ?? new LogitsPool(dtype)
+    LogitsPool.made.set(dtype, known)
+    return known
+  }
+
   private readonly image: TypedArray
   private readonly masked: TypedArray
 
-  constructor(private readonly dtype: LogitsDType) {
+  private constructor(private readonly dtype: LogitsDType) {
     const image = normals(poolSize, imageSeed, 3)
-    const noise = normals(poolSize, maskedSeed, 1)
+    const masked = normals(poolSize, maskedSeed, 1)
+    for (let i = 0; i < poolSize; i++) masked[i]! += image[i]!
     this.image = encoded(image, dtype)
-    this.masked = encoded(
-      image.map((z, i) => z + noise[i]!),
-      dtype,
-    )
+    this.masked = encoded(masked, dtype)
   }
 
   tensor(branch: 'image' | 'masked', rows: number, vocabSize: number, offset: number): Tensor {
@@ -53,18 +58,26 @@ function normals(count: number, seed: number, deviation: number): Float32Array {
     return state / 2 ** 32
   }
   const scale = deviation * Math.sqrt(3)
-  return Float32Array.from(
-    { length: count },
-    () => (uniform() + uniform() + uniform() + uniform() - 2) * scale,
-  )
+  const numbers = new Float32Array(count)
+  for (let i = 0; i < count; i++) {
+    numbers[i] = (uniform() + uniform() + uniform() + uniform() - 2) * scale
+  }
+  return numbers
 }
 
 function encoded(values: Float32Array, dtype: LogitsDType): TypedArray {
   if (dtype === 'float32') return values
-  if (dtype === 'float16') return Uint16Array.from(values, float16Bits)
   const bits = new Uint32Array(values.buffer)
-  // Round to nearest, ties to even.
-  return Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16)
+  const stored = new Uint16Array(values.length)
+  for (let i = 0; i < values.length; i++) {
+    stored[i] = dtype === 'float16' ? float16Bits(values[i]!) : bfloat16Bits(bits[i]!)
+  }
+  return stored
+}
+
+/** Of the bits of a finite float32; to nearest, ties to even. */
+function bfloat16Bits(bits: number): number {
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16
 }
 
 /** Of finite values inside the range of float16. */

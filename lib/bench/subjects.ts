@@ -58,7 +58,7 @@ const slotStep = 104_729 // a prime: slots start at different numbers of the poo
 function lossSubject(benchCase: LossCase, engine: Engine): CaseSubject {
   const { rows, vocabSize, dtype, gradient, profile } = benchCase
   const objective = resolveObjective(profile)
-  const pool = new LogitsPool(dtype)
+  const pool = LogitsPool.of(dtype)
   const slots = Array.from({ length: slotCount(benchCase) }, (_, i) => {
     const slot = openSlot(benchCase, pool, i * slotStep)
     return gradient === 'reused' ? { ...slot, ...destinations(slot, profile) } : slot
@@ -106,7 +106,7 @@ function openSlot(
 }
 
 function logProbsSubject(benchCase: LogProbsCase, engine: Engine): CaseSubject {
-  const pool = new LogitsPool(benchCase.dtype)
+  const pool = LogitsPool.of(benchCase.dtype)
   const slots = Array.from({ length: slotCount(benchCase) }, (_, i) =>
     openSlot(benchCase, pool, i * slotStep),
   )

@@ -57,8 +57,9 @@ const heldOutPrompts = 256
 
 /**
  * The profile, but for what random weights change. There is no reference policy to stay near; and
- * the double entropy penalty, which steadies a trained model, would freeze this one before it has
- * explored: a small bonus on the exact entropy stands in its place.
+ * the double entropy penalty, which steadies a trained model, narrows this one before it has
+ * explored (papoG as it is, avx512: held-out accuracy 67, 28 and 5 % after 300 steps with seeds 1
+ * to 3; so: 99, 91 and 91 %). A small bonus on the exact entropy stands in its place.
  */
 export function demoObjective(profile: ProfileName): Objective {
   const { reduction } = profiles[profile]

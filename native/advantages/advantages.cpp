@@ -27,8 +27,7 @@ void setValue(const papo_tensor& t, int64_t i, double value) {
 }
 
 bool usesGroups(const papo_advantages_args& a) {
-  return a.estimator != PAPO_ADVANTAGE_REMAX &&
-         a.estimator != PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS;
+  return a.estimator != PAPO_ADVANTAGE_REMAX && a.estimator != PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS;
 }
 
 papo_status requireFinite(NamedTensor argument) {
@@ -120,8 +119,10 @@ double groupAdvantage(const papo_advantages_args& a, double reward, const Moment
 papo_status checkGroups(const GroupIndex& index, const int32_t* ids) {
   for (int64_t g = 0; g < index.groups; ++g) {
     if (index.offsets[g + 1] - index.offsets[g] < 2)
-      return fail(PAPO_INVALID_VALUE, "groupIds: expected at least 2 responses in a group, got 1 "
-                  "in group %d", ids[index.order[index.offsets[g]]]);
+      return fail(PAPO_INVALID_VALUE,
+                  "groupIds: expected at least 2 responses in a group, got 1 "
+                  "in group %d",
+                  ids[index.order[index.offsets[g]]]);
   }
   return PAPO_OK;
 }

@@ -24,9 +24,8 @@ void GroupIndex::build(const int32_t* ids, int64_t responses) {
   groups = 0;
   if (range > countingLimit(responses)) {
     for (int64_t i = 0; i < responses; ++i) order[i] = i;
-    std::sort(order, order + responses, [ids](int64_t a, int64_t b) {
-      return ids[a] != ids[b] ? ids[a] < ids[b] : a < b;
-    });
+    std::sort(order, order + responses,
+              [ids](int64_t a, int64_t b) { return ids[a] != ids[b] ? ids[a] < ids[b] : a < b; });
     for (int64_t i = 0; i < responses; ++i)
       if (i == 0 || ids[order[i]] != ids[order[i - 1]]) offsets[groups++] = i;
     offsets[groups] = responses;

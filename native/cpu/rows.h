@@ -70,8 +70,8 @@ struct RowKernels {
   // Each logit is read once from memory. keep: gradient() of the same row follows.
   void (*statistics)(const RowPair& row, bool keep, RowScratch scratch, RowStatistics* out);
   // After statistics(keep = true) of the same row on the same scratch. Logits are read again, from
-  // a cache if it is called at once. Returns the sum of squares of what it wrote, before rounding to
-  // the dtype, if asked for; 0 else. A NaN or +inf in a row, or nothing but -inf, makes its
+  // a cache if it is called at once. Returns the sum of squares of what it wrote, before rounding
+  // to the dtype, if asked for; 0 else. A NaN or +inf in a row, or nothing but -inf, makes its
   // statistics NaN and so its gradient, unless all slopes that enter it are 0: then it is 0.
   double (*gradient)(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                      RowScratch scratch, RowGradients out, bool sumOfSquares);

@@ -20,12 +20,16 @@ struct BFloat16 {
 
 inline size_t dtypeBytes(int32_t dtype) {
   switch (dtype) {
-    case PAPO_FLOAT64: return 8;
+    case PAPO_FLOAT64:
+      return 8;
     case PAPO_FLOAT32:
-    case PAPO_INT32: return 4;
+    case PAPO_INT32:
+      return 4;
     case PAPO_FLOAT16:
-    case PAPO_BFLOAT16: return 2;
-    default: return 1;
+    case PAPO_BFLOAT16:
+      return 2;
+    default:
+      return 1;
   }
 }
 
@@ -88,11 +92,20 @@ inline void fromFloat(float value, Float16* out) {
 template <class Visitor>
 bool visitDType(int32_t dtype, Visitor&& visitor) {
   switch (dtype) {
-    case PAPO_FLOAT32: visitor(float{}); return true;
-    case PAPO_FLOAT16: visitor(Float16{}); return true;
-    case PAPO_BFLOAT16: visitor(BFloat16{}); return true;
-    case PAPO_FLOAT64: visitor(double{}); return true;
-    default: return false;
+    case PAPO_FLOAT32:
+      visitor(float{});
+      return true;
+    case PAPO_FLOAT16:
+      visitor(Float16{});
+      return true;
+    case PAPO_BFLOAT16:
+      visitor(BFloat16{});
+      return true;
+    case PAPO_FLOAT64:
+      visitor(double{});
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -16,8 +16,8 @@ fail(papo_status status, const char* format, ...);
 }  // namespace papo
 
 // Leaves the calling function with the status of an expression that failed.
-#define PAPO_TRY(expression)                     \
-  do {                                           \
-    const papo_status papoStatus = (expression); \
+#define PAPO_TRY(expression)                      \
+  do {                                            \
+    const papo_status papoStatus = (expression);  \
     if (papoStatus != PAPO_OK) return papoStatus; \
   } while (false)

@@ -12,8 +12,8 @@ void listDTypes(unsigned dtypes, char* text, size_t capacity) {
   text[0] = 0;
   for (int dtype = 0; dtype < 6; ++dtype) {
     if (!(dtypes >> dtype & 1u)) continue;
-    used += static_cast<size_t>(std::snprintf(text + used, capacity - used, "%s%s",
-                                              used ? " or " : "", dtypeName(dtype)));
+    used += static_cast<size_t>(
+        std::snprintf(text + used, capacity - used, "%s%s", used ? " or " : "", dtypeName(dtype)));
   }
 }
 
@@ -41,8 +41,7 @@ bool isSameView(const papo_tensor& a, const papo_tensor& b) {
 
 papo_status requireMatrix(NamedTensor argument, int64_t rows, int64_t columns, unsigned dtypes) {
   const papo_tensor& t = *argument.tensor;
-  if (!t.data)
-    return fail(PAPO_INVALID_ARGUMENT, "%s: expected a tensor, got none", argument.name);
+  if (!t.data) return fail(PAPO_INVALID_ARGUMENT, "%s: expected a tensor, got none", argument.name);
   if (t.device != PAPO_CPU)
     return fail(PAPO_INVALID_ARGUMENT, "%s: expected a tensor on the engine's device, the CPU",
                 argument.name);
@@ -114,23 +113,31 @@ papo_status requireBinary(NamedTensor argument) {
 papo_status requireResponses(const int64_t* cuSeqlens, int64_t count, int64_t rows,
                              Responses* out) {
   if (count < 1 || rows < 1)
-    return fail(PAPO_INVALID_SHAPE, "responses: expected at least one response and one row, got "
-                "%lld and %lld", static_cast<long long>(count), static_cast<long long>(rows));
+    return fail(PAPO_INVALID_SHAPE,
+                "responses: expected at least one response and one row, got "
+                "%lld and %lld",
+                static_cast<long long>(count), static_cast<long long>(rows));
   *out = {count, rows, cuSeqlens};
   if (!cuSeqlens) {
     if (rows % count == 0) return PAPO_OK;
-    return fail(PAPO_INVALID_SHAPE, "responses: expected a divisor of the %lld rows (or cuSeqlens), "
-                "got %lld", static_cast<long long>(rows), static_cast<long long>(count));
+    return fail(PAPO_INVALID_SHAPE,
+                "responses: expected a divisor of the %lld rows (or cuSeqlens), "
+                "got %lld",
+                static_cast<long long>(rows), static_cast<long long>(count));
   }
   if (cuSeqlens[0] != 0 || cuSeqlens[count] != rows)
-    return fail(PAPO_INVALID_VALUE, "cuSeqlens: expected to start at 0 and end at %lld rows, got "
-                "%lld and %lld", static_cast<long long>(rows),
-                static_cast<long long>(cuSeqlens[0]), static_cast<long long>(cuSeqlens[count]));
+    return fail(PAPO_INVALID_VALUE,
+                "cuSeqlens: expected to start at 0 and end at %lld rows, got "
+                "%lld and %lld",
+                static_cast<long long>(rows), static_cast<long long>(cuSeqlens[0]),
+                static_cast<long long>(cuSeqlens[count]));
   for (int64_t b = 0; b < count; ++b) {
     if (cuSeqlens[b] > cuSeqlens[b + 1])
-      return fail(PAPO_INVALID_VALUE, "cuSeqlens: expected increasing values, got %lld after %lld "
-                  "at index %lld", static_cast<long long>(cuSeqlens[b + 1]),
-                  static_cast<long long>(cuSeqlens[b]), static_cast<long long>(b + 1));
+      return fail(PAPO_INVALID_VALUE,
+                  "cuSeqlens: expected increasing values, got %lld after %lld "
+                  "at index %lld",
+                  static_cast<long long>(cuSeqlens[b + 1]), static_cast<long long>(cuSeqlens[b]),
+                  static_cast<long long>(b + 1));
   }
   return PAPO_OK;
 }

@@ -38,14 +38,14 @@ PAPO_API const char* papo_version(void);
 
 typedef enum papo_status {
   PAPO_OK = 0,
-  PAPO_INVALID_ARGUMENT = 1,    /* null or misaligned pointer, unknown enum, wrong struct size */
-  PAPO_INVALID_OPTION = 2,      /* an objective or engine option outside its range */
+  PAPO_INVALID_ARGUMENT = 1, /* null or misaligned pointer, unknown enum, wrong struct size */
+  PAPO_INVALID_OPTION = 2,   /* an objective or engine option outside its range */
   PAPO_INVALID_DTYPE = 3,
   PAPO_INVALID_SHAPE = 4,
-  PAPO_INVALID_VALUE = 5,       /* token id outside the vocabulary, mask value other than 0 and 1, ... */
-  PAPO_OVERLAP = 6,             /* an output overlaps another argument other than exactly in place */
+  PAPO_INVALID_VALUE = 5, /* token id outside the vocabulary, mask value other than 0 and 1, ... */
+  PAPO_OVERLAP = 6,       /* an output overlaps another argument other than exactly in place */
   PAPO_WORKSPACE_TOO_SMALL = 7,
-  PAPO_UNAVAILABLE = 8,         /* device or instruction set that this machine or build does not have */
+  PAPO_UNAVAILABLE = 8, /* device or instruction set that this machine or build does not have */
   PAPO_OUT_OF_MEMORY = 9,
   PAPO_INTERNAL = 10
 } papo_status;
@@ -123,8 +123,9 @@ typedef struct papo_token_log_probs_args {
 PAPO_API papo_status papo_token_log_probs_workspace(const papo_engine* engine,
                                                     const papo_token_log_probs_args* args,
                                                     size_t* bytes);
-PAPO_API papo_status papo_token_log_probs(papo_engine* engine, const papo_token_log_probs_args* args,
-                                          void* workspace, size_t workspaceBytes);
+PAPO_API papo_status papo_token_log_probs(papo_engine* engine,
+                                          const papo_token_log_probs_args* args, void* workspace,
+                                          size_t workspaceBytes);
 
 /* --- loss ---------------------------------------------------------------------------------------- */
 
@@ -163,22 +164,22 @@ typedef struct papo_loss_args {
   papo_tensor sftMask;           /* [B] or [N] uint8, for sftCoef; optional */
 
   /* outputs, all but metrics optional */
-  papo_tensor metrics;             /* [PAPO_METRIC_COUNT] float64 */
-  papo_tensor logitsGrad;          /* [N, V] */
-  papo_tensor maskedLogitsGrad;    /* [N, V] */
-  papo_tensor outLogProbs;         /* [N] */
-  papo_tensor outMaskedLogProbs;   /* [N] */
-  papo_tensor outEntropies;        /* [N] */
-  papo_tensor outMaskedEntropies;  /* [N] */
-  papo_tensor ratios;              /* [N] importance ratio, 0 in rows that do not count */
-  papo_tensor refKlPerToken;       /* [N] */
-  papo_tensor perceptionKlPerToken; /* [N] after weights, selection and cap */
-  papo_tensor logProbsGrad;        /* [N] dloss/dlogProbs: the slope g of docs/math.md */
-  papo_tensor maskedLogProbsGrad;  /* [N] g' */
-  papo_tensor entropiesGrad;       /* [N] h */
-  papo_tensor maskedEntropiesGrad; /* [N] h' */
+  papo_tensor metrics;               /* [PAPO_METRIC_COUNT] float64 */
+  papo_tensor logitsGrad;            /* [N, V] */
+  papo_tensor maskedLogitsGrad;      /* [N, V] */
+  papo_tensor outLogProbs;           /* [N] */
+  papo_tensor outMaskedLogProbs;     /* [N] */
+  papo_tensor outEntropies;          /* [N] */
+  papo_tensor outMaskedEntropies;    /* [N] */
+  papo_tensor ratios;                /* [N] importance ratio, 0 in rows that do not count */
+  papo_tensor refKlPerToken;         /* [N] */
+  papo_tensor perceptionKlPerToken;  /* [N] after weights, selection and cap */
+  papo_tensor logProbsGrad;          /* [N] dloss/dlogProbs: the slope g of docs/math.md */
+  papo_tensor maskedLogProbsGrad;    /* [N] g' */
+  papo_tensor entropiesGrad;         /* [N] h */
+  papo_tensor maskedEntropiesGrad;   /* [N] h' */
   papo_tensor exactPerceptionKlGrad; /* [N] d */
-  int32_t gradNorm;                /* 1: compute PAPO_METRIC_gradNorm from the logits gradients */
+  int32_t gradNorm;                  /* 1: compute PAPO_METRIC_gradNorm from the logits gradients */
 } papo_loss_args;
 
 PAPO_API papo_status papo_loss_workspace(const papo_engine* engine, const papo_loss_args* args,
@@ -189,11 +190,12 @@ PAPO_API papo_status papo_loss(papo_engine* engine, const papo_loss_args* args, 
 /* --- advantages ---------------------------------------------------------------------------------- */
 
 typedef enum papo_advantage_estimator {
-  PAPO_ADVANTAGE_GRPO = 0,   /* (r - mean) / (std + epsilon), std unbiased */
-  PAPO_ADVANTAGE_DR_GRPO = 1,/* r - mean */
-  PAPO_ADVANTAGE_RLOO = 2,   /* r - mean of the other members */
-  PAPO_ADVANTAGE_REMAX = 3,  /* r - baseline */
-  PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS = 4 /* discounted returns per token, whitened over counted tokens */
+  PAPO_ADVANTAGE_GRPO = 0,    /* (r - mean) / (std + epsilon), std unbiased */
+  PAPO_ADVANTAGE_DR_GRPO = 1, /* r - mean */
+  PAPO_ADVANTAGE_RLOO = 2,    /* r - mean of the other members */
+  PAPO_ADVANTAGE_REMAX = 3,   /* r - baseline */
+  PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS =
+      4 /* discounted returns per token, whitened over counted tokens */
 } papo_advantage_estimator;
 
 typedef enum papo_advantage_scale {
@@ -206,8 +208,8 @@ typedef struct papo_advantages_args {
   size_t size;
   int32_t estimator; /* papo_advantage_estimator */
   int32_t scale;     /* papo_advantage_scale, for GRPO */
-  double epsilon;    /* 1e-6 in the authors' code, 1e-4 in TRL; 1e-8 under the root for REINFORCE++ */
-  double discount;   /* REINFORCE++ */
+  double epsilon;  /* 1e-6 in the authors' code, 1e-4 in TRL; 1e-8 under the root for REINFORCE++ */
+  double discount; /* REINFORCE++ */
   const int64_t* cuSeqlens; /* [responses + 1], REINFORCE++, optional */
   int64_t responses;        /* B, REINFORCE++ */
   papo_tensor rewards;      /* [B] float32 or float64; [N] per token for REINFORCE++ */

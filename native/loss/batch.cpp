@@ -8,8 +8,7 @@ template <class Real>
 class PerTokenOrResponse {
  public:
   PerTokenOrResponse(const papo_tensor& tensor, const Responses& responses)
-      : values_(static_cast<const Real*>(tensor.data)),
-        perToken_(tensor.rows == responses.rows) {}
+      : values_(static_cast<const Real*>(tensor.data)), perToken_(tensor.rows == responses.rows) {}
 
   Real at(int64_t row, int64_t response, Real fallback) const {
     if (!values_) return fallback;

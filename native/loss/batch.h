@@ -14,26 +14,24 @@ struct TokenRecord {
   TokenShares<Real> shares;
   TokenTerms<Real> terms;
   TokenSlopes<Real> slopes;
-  bool counts = false;     // responseMask
+  bool counts = false;       // responseMask
   bool contributes = false;  // counts, or is padding that enters the auxiliary terms
   bool isSft = false;
-  double sumOfSquares = 0;   // of the row's gradients, where asked for
+  double sumOfSquares = 0;  // of the row's gradients, where asked for
 };
 
 // Denominators of the means (Eq. 15), from the masks of the whole call.
 struct Denominators {
-  double policy = 1;         // shared factor; the sequence reduction divides by the response's too
-  double auxiliary = 1;      // padding included: all rows
+  double policy = 1;     // shared factor; the sequence reduction divides by the response's too
+  double auxiliary = 1;  // padding included: all rows
   double entropy = 1, maskedEntropy = 1;
   double sft = 1;
-  double tokens = 1;         // for metrics
+  double tokens = 1;  // for metrics
   int64_t tokenCount = 0;
 };
 
 // A mean over nothing is 0, whatever epsilon.
-inline double denominator(double count, double epsilon) {
-  return count > 0 ? count + epsilon : 1;
-}
+inline double denominator(double count, double epsilon) { return count > 0 ? count + epsilon : 1; }
 
 template <class Real>
 class Batch {

@@ -166,8 +166,8 @@ class LossCall {
                            static_cast<double>(s.maskedEntropy), static_cast<double>(s.exactKl)};
     RowGradients out{rowOf(args_.logitsGrad, row), rowOf(args_.maskedLogitsGrad, row)};
     if (!objective_.maskedGradient) out.maskedLogits = nullptr;
-    batch_[row].sumOfSquares = kernels_.gradient(pair, statistics, slopes, scratchOf(thread), out,
-                                                 args_.gradNorm != 0);
+    batch_[row].sumOfSquares =
+        kernels_.gradient(pair, statistics, slopes, scratchOf(thread), out, args_.gradNorm != 0);
     // After the row's own gradient, which reads the masked logits that this may overwrite.
     if (!objective_.maskedGradient) clearRow(args_.maskedLogitsGrad, row);
   }
@@ -209,7 +209,7 @@ class LossCall {
         token.terms = tokenTerms(objective_, token.inputs, ratio.value);
         token.slopes = tokenSlopes(objective_, token.terms, token.shares);
         responseSlope += static_cast<double>(token.slopes.logRatio);
-          }
+      }
       for (int64_t row = begin; row < end; ++row) {
         if (batch_[row].counts)
           batch_[row].slopes.logProb += Real(responseSlope / count) * ratio.slope;

@@ -65,8 +65,8 @@ papo_status checkObjectiveInputs(const papo_loss_args& a) {
                              hasLogits ? &a.maskedLogits : &a.exactPerceptionKl},
                             "because perceptionKlEstimator is exact"));
   if (!hasLogits && ((exactEntropy && o.entropyCoef != 0) || o.topEntropyFraction < 1))
-    PAPO_TRY(requirePresent({"entropies", &a.entropies},
-                            "because the objective needs exact entropies"));
+    PAPO_TRY(
+        requirePresent({"entropies", &a.entropies}, "because the objective needs exact entropies"));
   if (!hasMaskedLogits && exactEntropy && o.maskedEntropyCoef != 0)
     PAPO_TRY(requirePresent({"maskedEntropies", &a.maskedEntropies},
                             "because entropyEstimator is exact"));
@@ -87,8 +87,8 @@ papo_status checkLogits(const papo_engine& engine, const papo_loss_args& a) {
                                 {"maskedLogitsGrad", &a.maskedLogitsGrad}};
   for (const NamedTensor& other : others) {
     if (isPresent(*other.tensor))
-      PAPO_TRY(requireMatrix(other, rows, vocabSize,
-                             dtypeBit(static_cast<papo_dtype>(a.logits.dtype))));
+      PAPO_TRY(
+          requireMatrix(other, rows, vocabSize, dtypeBit(static_cast<papo_dtype>(a.logits.dtype))));
   }
   return requireVector({"tokens", &a.tokens}, rows, dtypeBit(PAPO_INT32));
 }
@@ -126,38 +126,37 @@ papo_status checkVectors(const papo_engine& engine, const papo_loss_args& a, con
 }
 
 papo_status checkOverlap(const papo_loss_args& a) {
-  return requireDisjoint(
-      {{"logits", &a.logits},
-       {"maskedLogits", &a.maskedLogits},
-       {"logProbs", &a.logProbs},
-       {"maskedLogProbs", &a.maskedLogProbs},
-       {"entropies", &a.entropies},
-       {"maskedEntropies", &a.maskedEntropies},
-       {"exactPerceptionKl", &a.exactPerceptionKl},
-       {"tokens", &a.tokens},
-       {"responseMask", &a.responseMask},
-       {"oldLogProbs", &a.oldLogProbs},
-       {"refLogProbs", &a.refLogProbs},
-       {"advantages", &a.advantages},
-       {"tokenWeights", &a.tokenWeights},
-       {"perceptionWeights", &a.perceptionWeights},
-       {"sftMask", &a.sftMask}},
-      {{"metrics", &a.metrics},
-       {"logitsGrad", &a.logitsGrad},
-       {"maskedLogitsGrad", &a.maskedLogitsGrad},
-       {"outLogProbs", &a.outLogProbs},
-       {"outMaskedLogProbs", &a.outMaskedLogProbs},
-       {"outEntropies", &a.outEntropies},
-       {"outMaskedEntropies", &a.outMaskedEntropies},
-       {"ratios", &a.ratios},
-       {"refKlPerToken", &a.refKlPerToken},
-       {"perceptionKlPerToken", &a.perceptionKlPerToken},
-       {"logProbsGrad", &a.logProbsGrad},
-       {"maskedLogProbsGrad", &a.maskedLogProbsGrad},
-       {"entropiesGrad", &a.entropiesGrad},
-       {"maskedEntropiesGrad", &a.maskedEntropiesGrad},
-       {"exactPerceptionKlGrad", &a.exactPerceptionKlGrad}},
-      {{&a.logits, &a.logitsGrad}, {&a.maskedLogits, &a.maskedLogitsGrad}});
+  return requireDisjoint({{"logits", &a.logits},
+                          {"maskedLogits", &a.maskedLogits},
+                          {"logProbs", &a.logProbs},
+                          {"maskedLogProbs", &a.maskedLogProbs},
+                          {"entropies", &a.entropies},
+                          {"maskedEntropies", &a.maskedEntropies},
+                          {"exactPerceptionKl", &a.exactPerceptionKl},
+                          {"tokens", &a.tokens},
+                          {"responseMask", &a.responseMask},
+                          {"oldLogProbs", &a.oldLogProbs},
+                          {"refLogProbs", &a.refLogProbs},
+                          {"advantages", &a.advantages},
+                          {"tokenWeights", &a.tokenWeights},
+                          {"perceptionWeights", &a.perceptionWeights},
+                          {"sftMask", &a.sftMask}},
+                         {{"metrics", &a.metrics},
+                          {"logitsGrad", &a.logitsGrad},
+                          {"maskedLogitsGrad", &a.maskedLogitsGrad},
+                          {"outLogProbs", &a.outLogProbs},
+                          {"outMaskedLogProbs", &a.outMaskedLogProbs},
+                          {"outEntropies", &a.outEntropies},
+                          {"outMaskedEntropies", &a.outMaskedEntropies},
+                          {"ratios", &a.ratios},
+                          {"refKlPerToken", &a.refKlPerToken},
+                          {"perceptionKlPerToken", &a.perceptionKlPerToken},
+                          {"logProbsGrad", &a.logProbsGrad},
+                          {"maskedLogProbsGrad", &a.maskedLogProbsGrad},
+                          {"entropiesGrad", &a.entropiesGrad},
+                          {"maskedEntropiesGrad", &a.maskedEntropiesGrad},
+                          {"exactPerceptionKlGrad", &a.exactPerceptionKlGrad}},
+                         {{&a.logits, &a.logitsGrad}, {&a.maskedLogits, &a.maskedLogitsGrad}});
 }
 
 }  // namespace
@@ -177,8 +176,7 @@ papo_status checkLossArguments(const papo_engine& engine, const papo_loss_args& 
 papo_status checkTokens(const papo_tensor& tokens, const papo_tensor& responseMask,
                         bool includesPadding, int64_t vocabSize) {
   const auto* ids = static_cast<const int32_t*>(tokens.data);
-  const auto* mask =
-      includesPadding ? nullptr : static_cast<const uint8_t*>(responseMask.data);
+  const auto* mask = includesPadding ? nullptr : static_cast<const uint8_t*>(responseMask.data);
   for (int64_t row = 0; row < tokens.rows; ++row) {
     if ((mask && mask[row] == 0) || (ids[row] >= 0 && ids[row] < vocabSize)) continue;
     return fail(PAPO_INVALID_VALUE, "tokens: expected ids in [0, %lld), got %d at index %lld",
@@ -188,8 +186,7 @@ papo_status checkTokens(const papo_tensor& tokens, const papo_tensor& responseMa
 }
 
 papo_status checkLossValues(const papo_loss_args& args) {
-  if (isPresent(args.responseMask))
-    PAPO_TRY(requireBinary({"responseMask", &args.responseMask}));
+  if (isPresent(args.responseMask)) PAPO_TRY(requireBinary({"responseMask", &args.responseMask}));
   if (isPresent(args.sftMask)) PAPO_TRY(requireBinary({"sftMask", &args.sftMask}));
   if (!isPresent(args.logits)) return PAPO_OK;
   return checkTokens(args.tokens, args.responseMask, args.objective->paddingInAuxiliaryTerms != 0,

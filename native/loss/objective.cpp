@@ -69,8 +69,7 @@ extern "C" papo_status papo_objective_init(const char* profile, papo_objective* 
 
 extern "C" papo_status papo_objective_validate(const papo_objective* objective) {
   using namespace papo;
-  if (!objective)
-    return fail(PAPO_INVALID_ARGUMENT, "objective: expected an objective, got null");
+  if (!objective) return fail(PAPO_INVALID_ARGUMENT, "objective: expected an objective, got null");
   if (objective->size != sizeof *objective)
     return fail(PAPO_INVALID_ARGUMENT, "objective: expected size %zu, got %zu", sizeof *objective,
                 objective->size);

@@ -44,10 +44,10 @@ void writeTerms(const papo_objective& o, const Sums& s, double* metrics) {
   metrics[PAPO_METRIC_weightedMaskedEntropy] = weighted(o.maskedEntropyCoef, s.maskedEntropy);
   metrics[PAPO_METRIC_weightedSft] = weighted(o.sftCoef, s.sft);
   metrics[PAPO_METRIC_loss] =
-      o.lossScale * (s.policy + metrics[PAPO_METRIC_weightedRefKl] +
-                     metrics[PAPO_METRIC_weightedPerceptionKl] +
-                     metrics[PAPO_METRIC_weightedEntropy] +
-                     metrics[PAPO_METRIC_weightedMaskedEntropy] + metrics[PAPO_METRIC_weightedSft]);
+      o.lossScale *
+      (s.policy + metrics[PAPO_METRIC_weightedRefKl] + metrics[PAPO_METRIC_weightedPerceptionKl] +
+       metrics[PAPO_METRIC_weightedEntropy] + metrics[PAPO_METRIC_weightedMaskedEntropy] +
+       metrics[PAPO_METRIC_weightedSft]);
 }
 
 // Of the token's own values: a NaN that reaches its loss from the response's ratio is another's.

@@ -102,8 +102,7 @@ struct EntryGradients {
     double shared = 0, sharedLogRatio = 0;  // p and p (log p - log p') where p' can be positive
     if (!(masked_.z(v) == -INFINITY)) {
       shared = p;
-      if (p != 0)
-        sharedLogRatio = p * (image_.logProb(s.image, v) - masked_.logProb(s.masked, v));
+      if (p != 0) sharedLogRatio = p * (image_.logProb(s.image, v) - masked_.logProb(s.masked, v));
     }
     image += slopes.exactKl * (sharedLogRatio + shared - p * (s.exactKl + s.sharedMass));
     masked += slopes.exactKl * (s.sharedMass * q - shared);
@@ -132,12 +131,11 @@ double gradient(const RowPair& row, const RowStatistics& s, const RowSlopes& slo
 
 }  // namespace
 
-const InstructionSet referenceInstructionSet = {
-    "reference",
-    [] { return true; },
-    {{statistics<float>, gradient<float>},
-     {statistics<Float16>, gradient<Float16>},
-     {statistics<BFloat16>, gradient<BFloat16>},
-     {statistics<double>, gradient<double>}}};
+const InstructionSet referenceInstructionSet = {"reference",
+                                                [] { return true; },
+                                                {{statistics<float>, gradient<float>},
+                                                 {statistics<Float16>, gradient<Float16>},
+                                                 {statistics<BFloat16>, gradient<BFloat16>},
+                                                 {statistics<double>, gradient<double>}}};
 
 }  // namespace papo

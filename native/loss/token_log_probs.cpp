@@ -68,9 +68,9 @@ void run(papo_engine* engine, const papo_token_log_probs_args& a, unsigned char*
       pair.vocabSize = a.logits.columns;
       pair.token = static_cast<const int32_t*>(a.tokens.data)[row];
       pair.inverseTemperature = 1 / a.temperature;
-      kernels.statistics(
-          pair, false,
-          {scratch + scratchBytes * static_cast<size_t>(thread), a.logits.columns}, &statistics);
+      kernels.statistics(pair, false,
+                         {scratch + scratchBytes * static_cast<size_t>(thread), a.logits.columns},
+                         &statistics);
     }
     writeRow<Real>(a, row, statistics.image);
   });

@@ -185,11 +185,11 @@ struct TokenShares {
 template <class Real>
 struct TokenTerms {
   PolicyTerm<Real> policy;
-  KlTerm<Real> refKl;        // value times ratio where refKlRatioCorrection
+  KlTerm<Real> refKl;  // value times ratio where refKlRatioCorrection
   Real refKlLogRatioSlope;
-  KlTerm<Real> perceptionKl; // in logProb and maskedLogProb
-  Real perceptionExactSlope; // d perceptionKl / dD
-  Real rawPerceptionKl;      // before weight, selection and cap
+  KlTerm<Real> perceptionKl;  // in logProb and maskedLogProb
+  Real perceptionExactSlope;  // d perceptionKl / dD
+  Real rawPerceptionKl;       // before weight, selection and cap
   Real entropy, maskedEntropy;
   Real ratio, logRatio;
 };
@@ -279,8 +279,8 @@ PAPO_HOST_DEVICE TokenSlopes<Real> tokenSlopes(const TokenObjective<Real>& o,
                weighted(policy * o.refKlCoef, t.refKlLogRatioSlope);
   s.logProb = weighted(policy, t.policy.logProbSlope) +
               weighted(policy * o.refKlCoef, t.refKl.slope) +
-              weighted(perception, t.perceptionKl.slope) -
-              o.lossScale * o.sftCoef * share.sft - (o.exactEntropy ? Real(0) : entropy);
+              weighted(perception, t.perceptionKl.slope) - o.lossScale * o.sftCoef * share.sft -
+              (o.exactEntropy ? Real(0) : entropy);
   s.entropy = o.exactEntropy ? entropy : Real(0);
   s.exactKl = weighted(perception, t.perceptionExactSlope);
   if (o.maskedGradient) {

@@ -19,8 +19,8 @@ papo_status checkMaskPatches(const papo_engine* engine, const papo_mask_patches_
   if (a->size != sizeof *a)
     return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *a, a->size);
   constexpr int64_t kLimit = 1 << 20;  // keeps height * width * channels inside 64 bits
-  if (a->height < 1 || a->width < 1 || a->channels < 1 || a->height > kLimit ||
-      a->width > kLimit || a->channels > kLimit)
+  if (a->height < 1 || a->width < 1 || a->channels < 1 || a->height > kLimit || a->width > kLimit ||
+      a->channels > kLimit)
     return fail(PAPO_INVALID_SHAPE,
                 "image: expected height, width and channels of 1 to %lld, got %lld, %lld, %lld",
                 static_cast<long long>(kLimit), static_cast<long long>(a->height),

@@ -119,11 +119,11 @@ static void refuse(papo_engine* engine, papo_loss_args args, papo_status status,
   for (i = 0; i < ROWS * VOCAB; ++i) check(logits_grad[i] == 42.0f, "untouched", line);
   for (i = 0; i < PAPO_METRIC_COUNT; ++i) check(metrics[i] == 42.0, "untouched", line);
 }
-#define REFUSE(change, status, argument)                  \
-  do {                                                    \
-    papo_loss_args args = loss_args();                    \
-    change;                                               \
-    refuse(engine, args, status, argument, __LINE__);     \
+#define REFUSE(change, status, argument)              \
+  do {                                                \
+    papo_loss_args args = loss_args();                \
+    change;                                           \
+    refuse(engine, args, status, argument, __LINE__); \
   } while (0)
 
 static void bad_arguments(void) {

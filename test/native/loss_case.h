@@ -98,13 +98,21 @@ inline std::vector<double> convert(const std::vector<double>& values) {
 template <class T>
 constexpr int32_t dtypeOf();
 template <>
-constexpr int32_t dtypeOf<float>() { return PAPO_FLOAT32; }
+constexpr int32_t dtypeOf<float>() {
+  return PAPO_FLOAT32;
+}
 template <>
-constexpr int32_t dtypeOf<double>() { return PAPO_FLOAT64; }
+constexpr int32_t dtypeOf<double>() {
+  return PAPO_FLOAT64;
+}
 template <>
-constexpr int32_t dtypeOf<papo::Float16>() { return PAPO_FLOAT16; }
+constexpr int32_t dtypeOf<papo::Float16>() {
+  return PAPO_FLOAT16;
+}
 template <>
-constexpr int32_t dtypeOf<papo::BFloat16>() { return PAPO_BFLOAT16; }
+constexpr int32_t dtypeOf<papo::BFloat16>() {
+  return PAPO_BFLOAT16;
+}
 
 inline papo_tensor view(const void* data, int64_t rows, int64_t columns, int64_t stride,
                         int32_t dtype) {
@@ -148,7 +156,8 @@ struct LossRun {
       : stride(in.vocabSize + extraStride) {
     logits = strided(in.logits, in, padding);
     maskedLogits = strided(in.maskedLogits, in, padding);
-    const std::vector<Real> old = convert<Real>(in.oldLogProbs), ref = convert<Real>(in.refLogProbs),
+    const std::vector<Real> old = convert<Real>(in.oldLogProbs),
+                            ref = convert<Real>(in.refLogProbs),
                             advantages = convert<Real>(in.advantages),
                             tokenWeights = convert<Real>(in.tokenWeights),
                             perceptionWeights = convert<Real>(in.perceptionWeights);

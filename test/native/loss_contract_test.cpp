@@ -88,8 +88,9 @@ void offsetsBeyond32Bits(const std::string& name) {
   rows.responseMask.assign(kRows, 1);
   const papo_objective grpo = profile("grpo");
   const LossRun<BFloat16, float> expected(engine.get(), rows, profile("grpo"));
-  std::vector<float> advantages = convert<float>(in.advantages), old = convert<float>(in.oldLogProbs),
-                     ref = convert<float>(in.refLogProbs), weights = convert<float>(in.tokenWeights);
+  std::vector<float> advantages = convert<float>(in.advantages),
+                     old = convert<float>(in.oldLogProbs), ref = convert<float>(in.refLogProbs),
+                     weights = convert<float>(in.tokenWeights);
   double metrics[PAPO_METRIC_COUNT];
   papo_loss_args args{};
   args.size = sizeof args;
@@ -108,7 +109,8 @@ void offsetsBeyond32Bits(const std::string& name) {
   CHECK(papo_loss(engine.get(), &args, workspace.ofSize(size), size) == PAPO_OK);
   CHECK(metrics[PAPO_METRIC_loss] == expected.loss());
   for (int64_t row = 0; row < kRows; ++row)
-    CHECK(std::memcmp(logits + row * kStride, &expected.logitsGrad[static_cast<size_t>(row * kVocabSize)],
+    CHECK(std::memcmp(logits + row * kStride,
+                      &expected.logitsGrad[static_cast<size_t>(row * kVocabSize)],
                       kVocabSize * sizeof(BFloat16)) == 0);
   munmap(memory, bytes);
 }
@@ -249,7 +251,8 @@ void batchInvariance(const std::string& name) {
   const LossInputs in = LossInputs::random(21, 6, 5, 1031);
   double tokens = 0;
   for (uint8_t m : in.responseMask) tokens += m;
-  for (int32_t reduction : {PAPO_REDUCTION_TOKEN, PAPO_REDUCTION_SEQUENCE, PAPO_REDUCTION_CONSTANT}) {
+  for (int32_t reduction :
+       {PAPO_REDUCTION_TOKEN, PAPO_REDUCTION_SEQUENCE, PAPO_REDUCTION_CONSTANT}) {
     papo_objective o = profile("papoExact");
     o.reduction = reduction;
     o.maxLength = 5;

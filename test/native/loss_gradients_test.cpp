@@ -13,7 +13,9 @@ namespace {
 // An objective with every option drawn at random, away from the degenerate.
 papo_objective randomObjective(unsigned seed) {
   std::mt19937 g(seed);
-  const auto pick = [&](int count) { return static_cast<int32_t>(g() % static_cast<unsigned>(count)); };
+  const auto pick = [&](int count) {
+    return static_cast<int32_t>(g() % static_cast<unsigned>(count));
+  };
   papo_objective o = profile("papoG");
   o.temperature = pick(2) ? 1 : 0.7;
   o.dualClip = pick(2) ? 3 : 1.4;
@@ -49,8 +51,8 @@ LossInputs tinyInputs(unsigned seed) { return LossInputs::random(seed, 3, 4, 7);
 
 using Reference = LossRun<double, double>;
 
-double lossAt(papo_engine* engine, LossInputs in, const papo_objective& o, bool masked, size_t index,
-              double shift) {
+double lossAt(papo_engine* engine, LossInputs in, const papo_objective& o, bool masked,
+              size_t index, double shift) {
   (masked ? in.maskedLogits : in.logits)[index] += shift;
   return Reference(engine, in, o).loss();
 }
@@ -61,8 +63,8 @@ struct Difference {
   double slope;
   bool isSmooth;
 };
-Difference difference(papo_engine* engine, const LossInputs& in, const papo_objective& o, bool masked,
-                      size_t index) {
+Difference difference(papo_engine* engine, const LossInputs& in, const papo_objective& o,
+                      bool masked, size_t index) {
   const auto central = [&](double h) {
     return (lossAt(engine, in, o, masked, index, h) - lossAt(engine, in, o, masked, index, -h)) /
            (2 * h);
@@ -127,9 +129,9 @@ void cispoSlopeIsTheCappedRatio() {
     const double ratio = std::exp(run.logProbs[i] - in.oldLogProbs[i]);
     const double weight = std::fmin(std::fmax(ratio, 0.7), 1.2);
     const double p = std::exp(run.logProbs[i]);
-    const double expected = in.responseMask[i] ? -weight * in.tokenWeights[i] *
-                                                     in.advantages[i / 4] / counted * (1 - p)
-                                               : 0;
+    const double expected =
+        in.responseMask[i] ? -weight * in.tokenWeights[i] * in.advantages[i / 4] / counted * (1 - p)
+                           : 0;
     CHECK(std::fabs(run.logitsGrad[at] - expected) < 1e-12);
   }
 }
