@@ -75,6 +75,8 @@ export interface Addon {
     slots: Slots,
     shapes: Float64Array,
   ): void
+  /** A hint to the system for a new array that has not been written yet. */
+  preferHugePages(data: TypedArray): void
 }
 
 /** The tensors of each call, in the order of the structs of papo.h. */

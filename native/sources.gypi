@@ -28,7 +28,8 @@
       "../bindings/node/engine.cpp",
       "../bindings/node/loss.cpp",
       "../bindings/node/advantages.cpp",
-      "../bindings/node/masking.cpp"
+      "../bindings/node/masking.cpp",
+      "../bindings/node/memory.cpp"
     ],
     "header_dirs": [
       "include",

@@ -125,7 +125,7 @@ struct Bench {
     pair.token = index * 7919 % vocabSize;
     pair.exactKl = which == kExactPair || which >= kExactInPlace;
     RowStatistics statistics;
-    kernels.statistics(pair, true, RowScratch(), &statistics);
+    kernels.statistics(pair, &statistics);
     if (which < kInPlace) return;
     RowSlopes slopes;
     slopes.logProb = -1;
@@ -137,7 +137,7 @@ struct Bench {
     RowGradients out;
     out.logits = (inPlace ? memory.logits.get() : memory.out.get()) + offset;
     out.maskedLogits = (inPlace ? memory.maskedLogits.get() : memory.maskedOut.get()) + offset;
-    kernels.gradient(pair, statistics, slopes, RowScratch(), out, false);
+    kernels.gradient(pair, statistics, slopes, out, false);
   }
 
   template <class T>

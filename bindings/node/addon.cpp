@@ -42,6 +42,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("advantages", Napi::Function::New<advantages>(env));
   exports.Set("maskPatches", Napi::Function::New<maskPatches>(env));
   exports.Set("randomPatchMask", Napi::Function::New<randomPatchMask>(env));
+  exports.Set("preferHugePages", Napi::Function::New<preferHugePages>(env));
   return exports;
 }
 

@@ -23,4 +23,7 @@ Napi::Value maskPatches(const Napi::CallbackInfo& info);
 // randomPatchMask(engine, { seed, prompt, image, ratio }, slots, shapes); seed and prompt: bigint
 Napi::Value randomPatchMask(const Napi::CallbackInfo& info);
 
+// preferHugePages(typedArray): a hint to the system for memory that has not been written yet.
+Napi::Value preferHugePages(const Napi::CallbackInfo& info);
+
 }  // namespace papo::node

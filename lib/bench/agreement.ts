@@ -3,7 +3,7 @@ import type { LogitsDType } from './cases'
 import type { TorchPeer } from './peer'
 import type { CaseResult } from './subjects'
 
-/** |ours - theirs| of an element may be relative · |theirs| + absolute · max |theirs| + smallest. */
+/** |ours - theirs| may be relative · |theirs| + absolute · max |theirs| + smallest. */
 interface Tolerance {
   readonly relative: number
   readonly absolute: number

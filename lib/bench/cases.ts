@@ -49,7 +49,7 @@ export interface CaseSizes {
 
 const elementBytes: Readonly<Record<LogitsDType, number>> = { float32: 4, bfloat16: 2, float16: 2 }
 
-// Per logit: scale, compare and subtract for the maximum, exp, sum, and multiply-add for the entropy.
+// Per logit: scale, compare and subtract for the maximum, exp, sum, multiply-add for the entropy.
 const statisticsFlops = 7
 // Per pair of logits: difference of the log-probs, multiply-add.
 const exactKlFlops = 3

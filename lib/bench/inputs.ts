@@ -99,7 +99,7 @@ export interface TokenValues {
   readonly cuSeqlens: Int32Array
 }
 
-/** Old and reference policy are near the current one, so that clipping and KL see ordinary values. */
+/** Old and reference policy are near the current one, so that clipping and KL are ordinary. */
 export function tokenValues(logits: Tensor, engine: Engine): TokenValues {
   const [rows, vocabSize] = logits.shape as readonly [number, number]
   const tokens = Int32Array.from({ length: rows }, (_, n) => (n * 7919 + 13) % vocabSize)

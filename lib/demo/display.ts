@@ -16,7 +16,8 @@ export function progress(stream: NodeJS.WriteStream, steps: number): Progress {
     step({ step, reward, metrics }) {
       const done = step + 1
       const state = `step ${String(done).padStart(String(steps).length)}/${steps}`
-      const numbers = `reward ${reward.toFixed(3)}  perception KL ${fixed(metrics.perceptionKlMean)}`
+      const kl = fixed(metrics.perceptionKlMean)
+      const numbers = `reward ${reward.toFixed(3)}  perception KL ${kl}`
       if (stream.isTTY) stream.write(`\r${state} ${bar(done / steps)} ${numbers}\x1b[K`)
       else if (done % every === 0 || done === steps) stream.write(`${state}  ${numbers}\n`)
     },
@@ -121,7 +122,8 @@ function verdict({ accuracy: { before, after }, blindGuess }: Summary): string {
   const gain = after.image - after.maskedImage
   if (gain < 0.1)
     return 'It has learned, but hiding patches costs it little: it hardly uses the image.'
-  return `It has learned, and from the image: hiding 60 % of the patches costs ${(100 * gain).toFixed(1)} points.`
+  const points = (100 * gain).toFixed(1)
+  return `It has learned, and from the image: hiding 60 % of the patches costs ${points} points.`
 }
 
 /** Some held-out questions with the greedy responses. */

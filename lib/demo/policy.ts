@@ -1,6 +1,6 @@
 // The policy of the demo with its hand-written gradient.
 //
-//   s_p   = tanh(F_q · [r_p, g_p, b_p, 1])            one score a patch; the question q picks the filter
+//   s_p   = tanh(F_q · [r_p, g_p, b_p, 1])            one score a patch; question q picks F_q
 //   h     = tanh(U s + E[previous token] + P[t] + Q[q])
 //   z     = W h + b                                   logits over the vocabulary
 //

@@ -1,4 +1,4 @@
-/** Uniform numbers in [0, 1): PCG-RXS-M-XS 32 (O'Neill 2014). Same seed, same sequence everywhere. */
+/** Uniform numbers in [0, 1): PCG-RXS-M-XS 32 (O'Neill 2014). Same seed, same numbers. */
 export type Random = () => number
 
 export function randomFrom(seed: number): Random {

@@ -3,7 +3,7 @@
 //   question   find red
 //   response   b2 d4 <end>      one or two cells, in any order
 //
-// Nothing but the image holds the answer, so a policy that ignores it stays at the best blind guess.
+// Nothing but the image holds the answer, so a policy that ignores it stays at a blind guess.
 import { integerBelow, type Random } from './random'
 
 export const imageSize = 16
@@ -33,7 +33,8 @@ const cellNames = Array.from(
 )
 const words =
   'find where what is are the a of in on at and or not yes no none all cell row column ' +
-  'glyph image left right top bottom middle far first last next other see look then answer so it how many count near'
+  'glyph image left right top bottom middle far first last next other see look then answer so ' +
+  'it how many count near'
 export const vocabulary: readonly string[] = [
   '<end>',
   ...cellNames,

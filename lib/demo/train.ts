@@ -51,7 +51,7 @@ export interface TrainReport {
 
 const promptsPerStep = 16
 const groupSize = 8
-const updatesPerStep = 2 // the second one meets ratios other than 1, so that clipping has work to do
+const updatesPerStep = 2 // the second meets ratios other than 1, so that clipping has work to do
 const learningRate = 0.01
 const heldOutPrompts = 256
 

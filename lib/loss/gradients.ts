@@ -1,6 +1,7 @@
 import type { Descriptor } from '../descriptor'
 import { allocate } from '../dtype'
 import { describe, invalid } from '../errors'
+import { addon } from '../native'
 import { requireBoolean, requireOneOf } from '../options'
 import { describeTensor, makeTensor, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
@@ -96,6 +97,9 @@ function refuseDestination(
     throw invalid('ERR_INVALID_ARGUMENT', argument, `none unless ${condition}`, describe(value))
 }
 
+// From here on a huge page is filled.
+const hugePageWorth = 4 << 20
+
 function putGradient(
   call: Descriptor<LossSlot>,
   slot: 'logitsGrad' | 'maskedLogitsGrad',
@@ -110,6 +114,7 @@ function putGradient(
   }
   if (destination !== undefined) return putLike(call, slot, destination, logits).tensor
   const data = allocate(slot, tensor.dtype, rows * columns)
+  if (data.byteLength >= hugePageWorth) addon.preferHugePages(data)
   call.matrix(slot, data, tensor.dtype, rows, columns, columns)
   return makeTensor(data, tensor.dtype, tensor.shape, tensor.shape[tensor.shape.length - 1]!)
 }

@@ -24,8 +24,6 @@ InstructionSetList instructionSets() {
   return {all, static_cast<int>(sizeof all / sizeof all[0])};
 }
 
-int64_t rowScratchBytes(int64_t) { return 0; }
-
 const InstructionSet* findInstructionSet(const char* name) {
   const InstructionSetList list = instructionSets();
   for (int i = 0; i < list.count; ++i) {

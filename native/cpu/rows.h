@@ -56,25 +56,15 @@ struct RowGradients {
   void* maskedLogits = nullptr;
 };
 
-// Scratch of one thread, 64-byte aligned, for rows up to the vocabSize it was sized for: what
-// statistics(keep) leaves for gradient(). Today's kernels leave nothing, since computing the
-// exponentials again was as fast (vocab_gradients-inl.h), and rowScratchBytes() is 0.
-struct RowScratch {
-  void* memory = nullptr;
-  int64_t vocabSize = 0;
-};
-int64_t rowScratchBytes(int64_t vocabSize);
-
 // The functions of one instruction set for one dtype of logits.
 struct RowKernels {
-  // Each logit is read once from memory. keep: gradient() of the same row follows.
-  void (*statistics)(const RowPair& row, bool keep, RowScratch scratch, RowStatistics* out);
-  // After statistics(keep = true) of the same row on the same scratch. Logits are read again, from
-  // a cache if it is called at once. Returns the sum of squares of what it wrote, before rounding
+  // Each logit is read once from memory.
+  void (*statistics)(const RowPair& row, RowStatistics* out);
+  // With the statistics of the same row. Logits are read again, from a cache if it follows at once. Returns the sum of squares of what it wrote, before rounding
   // to the dtype, if asked for; 0 else. A NaN or +inf in a row, or nothing but -inf, makes its
   // statistics NaN and so its gradient, unless all slopes that enter it are 0: then it is 0.
   double (*gradient)(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
-                     RowScratch scratch, RowGradients out, bool sumOfSquares);
+                     RowGradients out, bool sumOfSquares);
 };
 
 struct InstructionSet {

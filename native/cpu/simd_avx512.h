@@ -28,10 +28,13 @@ inline __m256i toBFloat16(Vec x) {
   const __m512i bits = _mm512_castps_si512(x);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
   const __mmask16 isNan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  const __m512i chosen = _mm512_mask_blend_epi32(isNan, rounded, quiet);
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16));
+  const __m512i quiet = _mm512_set1_epi32(0x00400000);
+  const __m512i chosen = _mm512_mask_or_epi32(rounded, isNan, bits, quiet);
+  // The upper word of each lane: one permutation where a shift and a conversion would be three.
+  const __m512i upper = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  //
+                                         31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  return _mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, chosen));
 }
 
 inline void store(Vec x, float* p) { _mm512_storeu_ps(p, x); }

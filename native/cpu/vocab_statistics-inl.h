@@ -52,6 +52,7 @@ struct PairSums {
   void moveTo(float imageMax, float maskedMax, double inverseTemperature) {
     const double shift = image.moveTo(imageMax, inverseTemperature);
     const double maskedShift = masked.moveTo(maskedMax, inverseTemperature);
+    if (shift == 0 && maskedShift == 0) return;
     const double factor = std::exp(shift);
     cross = factor * (cross + (shift - maskedShift) * shared);
     shared *= factor;
@@ -198,7 +199,7 @@ inline BranchStatistics branchStatistics(const BranchSums& sums, float tokenLogi
 }
 
 template <class T>
-void statistics(const RowPair& row, bool, RowScratch, RowStatistics* out) {
+void statistics(const RowPair& row, RowStatistics* out) {
   const T* const x = static_cast<const T*>(row.logits);
   const T* const maskedX = static_cast<const T*>(row.maskedLogits);
   const float inverse = static_cast<float>(row.inverseTemperature);
@@ -212,7 +213,11 @@ void statistics(const RowPair& row, bool, RowScratch, RowStatistics* out) {
       sumBlock(x + v, n, inverse, &block.image);
       if (maskedX) sumBlock(maskedX + v, n, inverse, &block.masked);
     }
-    merge(block, row.inverseTemperature, &total);
+    if (v == 0) {
+      total = block;
+    } else {
+      merge(block, row.inverseTemperature, &total);
+    }
   }
   *out = RowStatistics();
   out->image = branchStatistics(total.image, toFloat(x[row.token]), row.inverseTemperature);

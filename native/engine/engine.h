@@ -19,15 +19,15 @@ struct papo_engine {
 
 namespace papo {
 
-// Calls body(thread, row) for every row, on as many threads as the amount of work is worth. Below
+// Calls body(row) for every row, on as many threads as the amount of work is worth. Below
 // about 32k logits waking a second thread costs more than it saves.
 template <class Body>
 void forEachRow(papo_engine* engine, int64_t rows, int64_t columns, Body&& body) {
   constexpr int64_t kGrain = 1 << 14;
   const int64_t perChunk = columns >= kGrain ? 1 : kGrain / columns;
   const int64_t grain = rows * columns <= 2 * kGrain ? rows : perChunk;
-  engine->pool.run(rows, grain, [&](int thread, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) body(thread, row);
+  engine->pool.run(rows, grain, [&](int, int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) body(row);
   });
 }
 

@@ -18,20 +18,16 @@ namespace {
 
 template <class Real>
 struct Workspace {
-  TokenRecord<Real>* records;
-  Real* selection;  // [N]
-  unsigned char* scratch;
-  size_t scratchBytes;  // of one thread
+  TokenRecord<Real>* records;  // [N]
+  Real* selection;             // [N], of an objective that is not local to a token
+  RowStatistics* statistics;   // [N], between its two sweeps
 
-  static Workspace layOut(Arena* arena, const papo_engine& engine, const papo_loss_args& args,
-                          int64_t rows) {
+  static Workspace layOut(Arena* arena, const papo_loss_args& args, int64_t rows) {
     Workspace w{};
     w.records = arena->take<TokenRecord<Real>>(rows);
-    if (!isTokenLocal(*args.objective)) w.selection = arena->take<Real>(rows);
-    if (!isPresent(args.logits)) return w;
-    w.scratchBytes = static_cast<size_t>(rowScratchBytes(args.logits.columns));
-    w.scratch =
-        arena->take<unsigned char>(static_cast<int64_t>(w.scratchBytes) * engine.pool.threads());
+    if (isTokenLocal(*args.objective)) return w;
+    w.selection = arena->take<Real>(rows);
+    if (isPresent(args.logits)) w.statistics = arena->take<RowStatistics>(rows);
     return w;
   }
 };
@@ -68,25 +64,24 @@ class LossCall {
       for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
       return;
     }
-    sweep([this](int thread, int64_t row) {
-      const RowStatistics statistics = readStatistics(thread, row, wantsGradient());
+    sweep([this](int64_t row) {
+      RowStatistics statistics;
+      readStatistics(row, &statistics);
       evaluate(row);
-      writeGradient(thread, row, statistics);
+      writeGradient(row, statistics);
     });
   }
 
   void runWithSelection() {
     if (isPresent(args_.logits))
-      sweep([this](int thread, int64_t row) { readStatistics(thread, row, false); });
+      sweep([this](int64_t row) { readStatistics(row, &workspace_.statistics[row]); });
     selectTokens(*args_.objective, objective_, &batch_, workspace_.selection);
     if (args_.objective->ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE)
       evaluateWithResponseRatios();
     else
       for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
     if (!wantsGradient()) return;
-    sweep([this](int thread, int64_t row) {
-      writeGradient(thread, row, readStatistics(thread, row, true));
-    });
+    sweep([this](int64_t row) { writeGradient(row, workspace_.statistics[row]); });
   }
 
   // --- rows ---------------------------------------------------------------------------------------
@@ -97,9 +92,9 @@ class LossCall {
 
   template <class Body>
   void sweep(Body&& body) {
-    forEachRow(engine_, args_.logits.rows, args_.logits.columns, [&](int thread, int64_t row) {
+    forEachRow(engine_, args_.logits.rows, args_.logits.columns, [&](int64_t row) {
       if (batch_[row].contributes)
-        body(thread, row);
+        body(row);
       else
         clearGradients(row);
     });
@@ -109,11 +104,6 @@ class LossCall {
     if (!tensor.data) return nullptr;
     return static_cast<unsigned char*>(tensor.data) +
            static_cast<size_t>(row * tensor.rowStride) * dtypeBytes(tensor.dtype);
-  }
-
-  RowScratch scratchOf(int thread) const {
-    return {workspace_.scratch + workspace_.scratchBytes * static_cast<size_t>(thread),
-            args_.logits.columns};
   }
 
   RowPair rowPair(int64_t row) const {
@@ -127,36 +117,34 @@ class LossCall {
     return pair;
   }
 
-  // Whether the gradients need the exponentials of both branches at once. If not, the branches are
-  // read one after the other and the masked one leaves nothing behind.
+  // Whether the gradients need both rows. If not, the masked row is read first and alone, so that
+  // the image row is in the cache when its gradient is due.
   bool needsPair() const { return exactKl_ || isPresent(args_.maskedLogitsGrad); }
 
-  RowStatistics readStatistics(int thread, int64_t row, bool keep) {
+  void readStatistics(int64_t row, RowStatistics* statistics) {
     RowPair pair = rowPair(row);
-    RowStatistics statistics;
     if (pair.maskedLogits && !needsPair()) {
       RowPair masked = pair;
       masked.logits = pair.maskedLogits;
       masked.maskedLogits = pair.maskedLogits = nullptr;
-      kernels_.statistics(masked, false, scratchOf(thread), &statistics);
-      const BranchStatistics branch = statistics.image;
-      kernels_.statistics(pair, keep, scratchOf(thread), &statistics);
-      statistics.masked = branch;
+      kernels_.statistics(masked, statistics);
+      const BranchStatistics branch = statistics->image;
+      kernels_.statistics(pair, statistics);
+      statistics->masked = branch;
     } else {
-      kernels_.statistics(pair, keep, scratchOf(thread), &statistics);
+      kernels_.statistics(pair, statistics);
     }
     TokenInputs<Real>& in = batch_[row].inputs;
-    in.logProb = Real(statistics.image.logProb);
-    in.entropy = Real(statistics.image.entropy);
+    in.logProb = Real(statistics->image.logProb);
+    in.entropy = Real(statistics->image.entropy);
     if (isPresent(args_.maskedLogits)) {
-      in.maskedLogProb = Real(statistics.masked.logProb);
-      in.maskedEntropy = Real(statistics.masked.entropy);
-      in.exactKl = Real(statistics.exactKl);
+      in.maskedLogProb = Real(statistics->masked.logProb);
+      in.maskedEntropy = Real(statistics->masked.entropy);
+      in.exactKl = Real(statistics->exactKl);
     }
-    return statistics;
   }
 
-  void writeGradient(int thread, int64_t row, const RowStatistics& statistics) {
+  void writeGradient(int64_t row, const RowStatistics& statistics) {
     if (!wantsGradient()) return;
     RowPair pair = rowPair(row);
     if (!needsPair()) pair.maskedLogits = nullptr;
@@ -167,7 +155,7 @@ class LossCall {
     RowGradients out{rowOf(args_.logitsGrad, row), rowOf(args_.maskedLogitsGrad, row)};
     if (!objective_.maskedGradient) out.maskedLogits = nullptr;
     batch_[row].sumOfSquares =
-        kernels_.gradient(pair, statistics, slopes, scratchOf(thread), out, args_.gradNorm != 0);
+        kernels_.gradient(pair, statistics, slopes, out, args_.gradNorm != 0);
     // After the row's own gradient, which reads the masked logits that this may overwrite.
     if (!objective_.maskedGradient) clearRow(args_.maskedLogitsGrad, row);
   }
@@ -286,10 +274,10 @@ template <class Real>
 papo_status runLoss(papo_engine* engine, const papo_loss_args& args, const Responses& responses,
                     void* memory, size_t bytes) {
   Arena sizes(nullptr);
-  Workspace<Real>::layOut(&sizes, *engine, args, responses.rows);
+  Workspace<Real>::layOut(&sizes, args, responses.rows);
   PAPO_TRY(requireWorkspace(memory, bytes, sizes.used()));
   Arena arena(memory);
-  const auto workspace = Workspace<Real>::layOut(&arena, *engine, args, responses.rows);
+  const auto workspace = Workspace<Real>::layOut(&arena, args, responses.rows);
   LossCall<Real>(engine, args, responses, workspace).run();
   return PAPO_OK;
 }
@@ -306,9 +294,9 @@ extern "C" papo_status papo_loss_workspace(const papo_engine* engine, const papo
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
   Arena arena(nullptr);
   if (engine->isReference())
-    Workspace<double>::layOut(&arena, *engine, *args, responses.rows);
+    Workspace<double>::layOut(&arena, *args, responses.rows);
   else
-    Workspace<float>::layOut(&arena, *engine, *args, responses.rows);
+    Workspace<float>::layOut(&arena, *args, responses.rows);
   *bytes = arena.used();
   return PAPO_OK;
 }

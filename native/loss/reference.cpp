@@ -56,7 +56,7 @@ class Branch {
 };
 
 template <class T>
-void statistics(const RowPair& row, bool /*keep*/, RowScratch, RowStatistics* out) {
+void statistics(const RowPair& row, RowStatistics* out) {
   *out = RowStatistics{};
   const Branch<T> image(row.logits, row);
   out->image = image.statistics(row.vocabSize, row.token);
@@ -110,7 +110,7 @@ struct EntryGradients {
 };
 
 template <class T>
-double gradient(const RowPair& row, const RowStatistics& s, const RowSlopes& slopes, RowScratch,
+double gradient(const RowPair& row, const RowStatistics& s, const RowSlopes& slopes,
                 RowGradients out, bool sumOfSquares) {
   const Branch<T> image(row.logits, row);
   const Branch<T> masked(row.maskedLogits, row);

@@ -1,5 +1,4 @@
 // papo_token_log_probs: row statistics of one branch, for old, reference and masked scoring.
-#include "engine/arena.h"
 #include "engine/engine.h"
 #include "engine/tensors.h"
 #include "loss/loss_checks.h"
@@ -39,10 +38,6 @@ papo_status checkValues(const papo_token_log_probs_args& a) {
   return checkTokens(a.tokens, a.responseMask, false, a.logits.columns);
 }
 
-size_t scratchOfThread(const papo_token_log_probs_args& a) {
-  return static_cast<size_t>(rowScratchBytes(a.logits.columns));
-}
-
 template <class Real>
 void writeRow(const papo_token_log_probs_args& a, int64_t row, const BranchStatistics& s) {
   const auto write = [row](const papo_tensor& tensor, double value) {
@@ -54,11 +49,10 @@ void writeRow(const papo_token_log_probs_args& a, int64_t row, const BranchStati
 }
 
 template <class Real>
-void run(papo_engine* engine, const papo_token_log_probs_args& a, unsigned char* scratch) {
+void run(papo_engine* engine, const papo_token_log_probs_args& a) {
   const RowKernels kernels = engine->instructionSet->kernels[a.logits.dtype];
   const auto* mask = static_cast<const uint8_t*>(a.responseMask.data);
-  const size_t scratchBytes = scratchOfThread(a);
-  forEachRow(engine, a.logits.rows, a.logits.columns, [&](int thread, int64_t row) {
+  forEachRow(engine, a.logits.rows, a.logits.columns, [&](int64_t row) {
     RowStatistics statistics;
     const bool counts = !mask || mask[row] != 0;
     if (counts) {
@@ -68,9 +62,7 @@ void run(papo_engine* engine, const papo_token_log_probs_args& a, unsigned char*
       pair.vocabSize = a.logits.columns;
       pair.token = static_cast<const int32_t*>(a.tokens.data)[row];
       pair.inverseTemperature = 1 / a.temperature;
-      kernels.statistics(pair, false,
-                         {scratch + scratchBytes * static_cast<size_t>(thread), a.logits.columns},
-                         &statistics);
+      kernels.statistics(pair, &statistics);
     }
     writeRow<Real>(a, row, statistics.image);
   });
@@ -85,22 +77,19 @@ extern "C" papo_status papo_token_log_probs_workspace(const papo_engine* engine,
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
-  *bytes = scratchOfThread(*args) * static_cast<size_t>(engine->pool.threads());
+  *bytes = 0;  // the row kernels need none
   return PAPO_OK;
 }
 
 extern "C" papo_status papo_token_log_probs(papo_engine* engine,
-                                            const papo_token_log_probs_args* args, void* workspace,
-                                            size_t workspaceBytes) {
+                                            const papo_token_log_probs_args* args,
+                                            void* /*workspace*/, size_t /*workspaceBytes*/) {
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
   PAPO_TRY(checkValues(*args));
-  const size_t needed = scratchOfThread(*args) * static_cast<size_t>(engine->pool.threads());
-  PAPO_TRY(requireWorkspace(workspace, workspaceBytes, needed));
-  auto* scratch = static_cast<unsigned char*>(workspace);
   if (engine->isReference())
-    run<double>(engine, *args, scratch);
+    run<double>(engine, *args);
   else
-    run<float>(engine, *args, scratch);
+    run<float>(engine, *args);
   return PAPO_OK;
 }

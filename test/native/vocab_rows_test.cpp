@@ -150,7 +150,7 @@ void checkBranch(const BranchStatistics& got, const OracleBranch& expected, Wors
 template <class T>
 RowStatistics statisticsOf(const RowKernels& kernels, const RowPair& row) {
   RowStatistics statistics;
-  kernels.statistics(row, true, RowScratch(), &statistics);
+  kernels.statistics(row, &statistics);
   return statistics;
 }
 
@@ -217,18 +217,18 @@ void checkPlaces(const RowKernels& kernels, const Case<T>& c, const RowSlopes& s
     const RowPair row = c.row(inPlace.image.data, inPlace.masked.data, slopes.exactKl != 0);
     CHECK(sameBits(statisticsOf<T>(kernels, row), statistics));
     RowGradients target{out.image.data, c.pair ? out.masked.data : nullptr};
-    out.squares = kernels.gradient(row, statistics, slopes, RowScratch(), target, true);
+    out.squares = kernels.gradient(row, statistics, slopes, target, true);
     CHECK(out.image.equals(expected.image) && out.squares == expected.squares);
     CHECK(!c.pair || out.masked.equals(expected.masked));
     CHECK(out.image.guardsIntact() && out.masked.guardsIntact());
     if (c.pair) {
       Gradients<T> single(c.size(), shift, shift);
-      kernels.gradient(row, statistics, slopes, RowScratch(), {single.image.data, nullptr}, false);
-      kernels.gradient(row, statistics, slopes, RowScratch(), {nullptr, single.masked.data}, false);
+      kernels.gradient(row, statistics, slopes, {single.image.data, nullptr}, false);
+      kernels.gradient(row, statistics, slopes, {nullptr, single.masked.data}, false);
       CHECK(single.image.equals(expected.image) && single.masked.equals(expected.masked));
     }
     target = {inPlace.image.data, c.pair ? inPlace.masked.data : nullptr};
-    inPlace.squares = kernels.gradient(row, statistics, slopes, RowScratch(), target, true);
+    inPlace.squares = kernels.gradient(row, statistics, slopes, target, true);
     CHECK(inPlace.image.equals(expected.image) && inPlace.squares == expected.squares);
     CHECK(!c.pair || inPlace.masked.equals(expected.masked));
     CHECK(inPlace.image.guardsIntact() && inPlace.masked.guardsIntact());
@@ -241,7 +241,7 @@ void checkGradients(const RowKernels& kernels, const Case<T>& c, const RowSlopes
   const RowStatistics statistics = statisticsOf<T>(kernels, row);
   Gradients<T> out(c.size(), 0, 0);
   RowGradients target{out.image.data, c.pair ? out.masked.data : nullptr};
-  out.squares = kernels.gradient(row, statistics, slopes, RowScratch(), target, true);
+  out.squares = kernels.gradient(row, statistics, slopes, target, true);
   CHECK(out.image.guardsIntact() && out.masked.guardsIntact());
   double squares = 0, terms = 0;
   bool right = true;
@@ -313,7 +313,7 @@ void notFinite(const InstructionSet& set, int dtype, float value, int which) {
       const RowGradients target{out.image.data, out.masked.data};
       for (double d : {0.0, 0.5}) {
         const RowSlopes slopes{1, 0.5, 1, 0.5, d};
-        kernels.gradient(c.row(true), got, slopes, RowScratch(), target, false);
+        kernels.gradient(c.row(true), got, slopes, target, false);
         bool right = true;
         for (size_t v = 0; v < size; ++v) {
           right = right && std::isnan(toFloat(out.image.data[v])) == (d != 0 || (which & 1) != 0);
@@ -321,7 +321,7 @@ void notFinite(const InstructionSet& set, int dtype, float value, int which) {
         }
         CHECK(right);
       }
-      kernels.gradient(c.row(true), got, RowSlopes(), RowScratch(), target, false);
+      kernels.gradient(c.row(true), got, RowSlopes(), target, false);
       bool zero = true;
       for (size_t v = 0; v < size; ++v)
         zero = zero && toFloat(out.image.data[v]) == 0 && toFloat(out.masked.data[v]) == 0;
