@@ -18,7 +18,9 @@ using Vec = float __attribute__((vector_size(16)));
 using Bits = uint32_t __attribute__((vector_size(16)));
 using Words = uint16_t __attribute__((vector_size(8)));
 
-// kLanes elements from or to any address of the element type. Stores round to nearest even.
+// kLanes elements from or to any address of the element type. Stores round to nearest even. NaN stays
+// NaN; for bfloat16 only a quiet one up to 0x7fff8000 (without sign) need do so, and arithmetic on
+// bfloat16 logits and plain constants makes no other.
 inline Vec load(const float* p) {
   Vec out;
   std::memcpy(&out, p, sizeof out);

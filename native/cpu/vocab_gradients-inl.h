@@ -177,7 +177,12 @@ inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlo
   return terms;
 }
 
-inline Vec broadcastProduct(double a, double b) { return broadcast(static_cast<float>(a * b)); }
+// A NaN becomes the plain one, as store() of bfloat16 wants it: a caller's advantage may have any.
+inline float product(double a, double b) {
+  const float x = static_cast<float>(a * b);
+  return x == x ? x : NAN;
+}
+inline Vec broadcastProduct(double a, double b) { return broadcast(product(a, b)); }
 
 template <class T>
 BranchGradient<T> branchGradient(const void* x, void* out, const BranchStatistics& statistics,
@@ -200,11 +205,11 @@ PairGradient<T> pairGradient(const RowPair& row, const RowStatistics& statistics
   pair.image = branchGradient<T>(row.logits, out.logits, statistics.image, inverse);
   pair.image.formula.constant = broadcastProduct(terms.constant, inverse);
   pair.image.formula.slope = broadcastProduct(-slopes.entropy, inverse);
-  pair.image.writer.token = static_cast<float>(terms.token * inverse);
+  pair.image.writer.token = product(terms.token, inverse);
   pair.masked = branchGradient<T>(row.maskedLogits, out.maskedLogits, statistics.masked, inverse);
   pair.masked.formula.constant = broadcastProduct(terms.maskedConstant, inverse);
   pair.masked.formula.slope = broadcastProduct(-slopes.maskedEntropy, inverse);
-  pair.masked.writer.token = static_cast<float>(terms.maskedToken * inverse);
+  pair.masked.writer.token = product(terms.maskedToken, inverse);
   pair.d = broadcastProduct(slopes.exactKl, inverse);
   pair.sharedConstant = broadcastProduct(terms.sharedConstant, inverse);
   return pair;

@@ -330,6 +330,25 @@ void notFinite(const InstructionSet& set, int dtype, float value, int which) {
   }
 }
 
+// A slope that is NaN, of any payload, makes every element of its gradient NaN.
+template <class T>
+void nanSlope(const InstructionSet& set, int dtype) {
+  for (uint64_t bits : {0x7ff8000000000000u, 0x7fffffffffffffffu, 0xffffffffffffffffu}) {
+    double nan;
+    std::memcpy(&nan, &bits, sizeof nan);
+    const Case<T> c = makeCase<T>(kRandom, 100, true, 1, 7, dtype);
+    const RowStatistics statistics = statisticsOf<T>(set.kernels[dtype], c.row(true));
+    for (const RowSlopes& slopes :
+         {RowSlopes{nan, 0, nan, 0, 0}, RowSlopes{0, nan, 0, nan, 0}, RowSlopes{0, 0, 0, 0, nan}}) {
+      Gradients<T> out(100, 0, 0);
+      set.kernels[dtype].gradient(c.row(true), statistics, slopes,
+                                  {out.image.data, out.masked.data}, false);
+      for (size_t v = 0; v < 100; ++v)
+        CHECK(std::isnan(toFloat(out.image.data[v])) && std::isnan(toFloat(out.masked.data[v])));
+    }
+  }
+}
+
 // The sampled token itself excluded by the masked branch: it is outside S, and nothing is NaN.
 template <class T>
 void excludedToken(const InstructionSet& set, int dtype) {
@@ -389,6 +408,7 @@ void everything(const InstructionSet& set, int dtype) {
     notFinite<T>(set, dtype, INFINITY, which);
     notFinite<T>(set, dtype, -INFINITY, which);
   }
+  nanSlope<T>(set, dtype);
   excludedToken<T>(set, dtype);
 }
 
