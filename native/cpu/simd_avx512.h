@@ -67,6 +67,11 @@ inline Vec atLeast(Vec bound, Vec x) { return _mm512_max_ps(bound, x); }
 inline Vec chooseGreater(Vec a, Vec b, Vec yes, Vec no) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), no, yes);
 }
+inline Vec withLane(Vec x, int lane, float value) {
+  return _mm512_mask_mov_ps(x, static_cast<__mmask16>(1u << lane), _mm512_set1_ps(value));
+}
+inline float sumOf(Vec x) { return _mm512_reduce_add_ps(x); }
+inline float maximumOf(Vec x) { return _mm512_reduce_max_ps(x); }
 inline Vec shiftIntoExponent(Vec x) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23));
 }

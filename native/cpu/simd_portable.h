@@ -73,6 +73,16 @@ inline Vec chooseGreater(Vec a, Vec b, Vec yes, Vec no) {
 }
 // max(bound, x); a NaN in x stays NaN.
 inline Vec atLeast(Vec bound, Vec x) { return chooseGreater(bound, x, bound, x); }
+inline Vec withLane(Vec x, int lane, float value) {
+  x[lane] = value;
+  return x;
+}
+// Over the lanes, in a fixed order; a NaN reaches the sum but may be missing in the maximum.
+inline float sumOf(Vec x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+inline float maximumOf(Vec x) {
+  const float even = x[0] > x[2] ? x[0] : x[2], odd = x[1] > x[3] ? x[1] : x[3];
+  return even > odd ? even : odd;
+}
 // The bits of each lane shifted left by 23: the low bits of the mantissa become the exponent.
 inline Vec shiftIntoExponent(Vec x) {
   return reinterpret_cast<Vec>(reinterpret_cast<Bits>(x) << 23);

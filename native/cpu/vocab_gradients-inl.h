@@ -24,6 +24,10 @@ struct GradientWriter {
       store(gradient, out + v);
     }
   }
+  inline void putToken(int64_t v, int64_t tokenLane, Vec gradient, Vec* squares) const {
+    put(v, withLane(gradient, static_cast<int>(tokenLane), token), squares);
+  }
+  // The last elements of a row, fewer than a vector; tokenLane may be outside of them.
   double putEdge(int64_t v, int64_t count, int64_t tokenLane, Vec gradient) const {
     if (!out) return 0;
     double squares = 0;
@@ -60,6 +64,9 @@ struct BranchGradient {
   inline void whole(int64_t v, Vec* squares) const {
     prefetchAt(x + v, -kBlock);
     writer.put(v, value(load(x + v)), squares);
+  }
+  inline void withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
+    writer.putToken(v, tokenLane, value(load(x + v)), squares);
   }
   double edge(int64_t v, int64_t count, int64_t tokenLane) const {
     return writer.putEdge(v, count, tokenLane, value(loadPartial(x + v, count)));
@@ -98,6 +105,12 @@ struct PairGradient {
     image.writer.put(v, dz, squares);
     masked.writer.put(v, maskedDz, squares);
   }
+  inline void withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
+    Vec dz, maskedDz;
+    values(load(image.x + v), load(masked.x + v), &dz, &maskedDz);
+    image.writer.putToken(v, tokenLane, dz, squares);
+    masked.writer.putToken(v, tokenLane, maskedDz, squares);
+  }
   double edge(int64_t v, int64_t count, int64_t tokenLane) const {
     Vec dz, maskedDz;
     values(loadPartial(image.x + v, count), loadPartial(masked.x + v, count), &dz, &maskedDz);
@@ -106,7 +119,6 @@ struct PairGradient {
   }
 };
 
-// The vector of the token and the last, shorter one go through edge().
 template <class Gradient>
 double gradientBlock(const Gradient& gradient, int64_t token, int64_t begin, int64_t end) {
   Vec squares = broadcast(0);
@@ -116,12 +128,14 @@ double gradientBlock(const Gradient& gradient, int64_t token, int64_t begin, int
     const bool ahead = token >= v && token < end;
     const int64_t stop = ahead ? v + (token - v) / kLanes * kLanes : end;
     for (; v + kLanes <= stop; v += kLanes) gradient.whole(v, &squares);
-    if (v == end) break;
-    const int64_t count = smaller(kLanes, end - v);
-    edgeSquares += gradient.edge(v, count, token - v);
-    v += count;
+    if (v + kLanes <= end) {
+      gradient.withToken(v, token - v, &squares);
+    } else if (v < end) {
+      edgeSquares += gradient.edge(v, end - v, token - v);
+    }
+    v += kLanes;
   }
-  return sumOf(squares) + edgeSquares;
+  return static_cast<double>(sumOf(squares)) + edgeSquares;
 }
 
 // The row in blocks from its end to its start: what statistics() read last is still in the cache.
@@ -144,6 +158,9 @@ struct GradientTerms {
   double maskedConstant, maskedToken;
 };
 
+// 1 - e^logProb without loss of digits; expm1 only where it is needed.
+inline double oneMinus(double p, double logProb) { return p < 0.5 ? 1 - p : -std::expm1(logProb); }
+
 // p f; 0 where p is 0 whatever f is, NaN where p is NaN.
 inline double massTimes(double p, double f) { return p == 0 ? 0 : p * f; }
 
@@ -160,7 +177,7 @@ inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlo
   terms.maskedConstant = -maskedG - maskedH * masked.entropy;
   double tokenFactor = -h * (image.logProb + image.entropy);
   terms.maskedToken = hasMaskedSlopes
-                          ? -maskedG * std::expm1(masked.logProb) -
+                          ? maskedG * oneMinus(maskedP, masked.logProb) -
                                 massTimes(maskedP, maskedH * (masked.logProb + masked.entropy))
                           : 0;
   terms.sharedConstant = terms.constant;
@@ -173,7 +190,7 @@ inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlo
     tokenFactor += shared ? d * (image.logProb - masked.logProb) + (d + outside) : outside;
     terms.maskedToken += d * (statistics.sharedMass * maskedP - (shared ? p : 0));
   }
-  terms.token = -g * std::expm1(image.logProb) + massTimes(p, tokenFactor);
+  terms.token = g * oneMinus(p, image.logProb) + massTimes(p, tokenFactor);
   return terms;
 }
 

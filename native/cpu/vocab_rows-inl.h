@@ -21,14 +21,6 @@ constexpr float kVeryLow = -1e30f;
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-inline double sumOf(Vec x) {
-  float lane[kLanes];
-  store(x, lane);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
-  return lane[0];
-}
-
 // The first count elements at p; the other lanes -inf, so that they are no maximum and no mass.
 template <class T>
 inline Vec loadPartial(const T* p, int64_t count) {

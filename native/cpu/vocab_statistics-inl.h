@@ -18,11 +18,7 @@ float blockMaximum(const T* x, int64_t n) {
     b = atLeast(load(x + v + kLanes), b);
   }
   for (; v < n; v += kLanes) a = atLeast(loadPartial(x + v, smaller(kLanes, n - v)), a);
-  float lane[kLanes];
-  store(atLeast(a, b), lane);
-  float largest = lane[0];
-  for (int i = 1; i < kLanes; ++i) largest = largest > lane[i] ? largest : lane[i];
-  return largest;
+  return maximumOf(atLeast(a, b));
 }
 
 // Sums of one branch relative to a maximum, t = (x - max) * inverseTemperature.
@@ -207,17 +203,14 @@ void statistics(const RowPair& row, RowStatistics* out) {
   for (int64_t v = 0; v < row.vocabSize; v += kBlock) {
     const int64_t n = smaller(kBlock, row.vocabSize - v);
     PairSums block;
+    PairSums& sums = v == 0 ? total : block;  // most small rows are one block, and need no merge
     if (maskedX && row.exactKl) {
-      sumPairBlock(x + v, maskedX + v, n, inverse, &block);
+      sumPairBlock(x + v, maskedX + v, n, inverse, &sums);
     } else {
-      sumBlock(x + v, n, inverse, &block.image);
-      if (maskedX) sumBlock(maskedX + v, n, inverse, &block.masked);
+      sumBlock(x + v, n, inverse, &sums.image);
+      if (maskedX) sumBlock(maskedX + v, n, inverse, &sums.masked);
     }
-    if (v == 0) {
-      total = block;
-    } else {
-      merge(block, row.inverseTemperature, &total);
-    }
+    if (v != 0) merge(block, row.inverseTemperature, &total);
   }
   *out = RowStatistics();
   out->image = branchStatistics(total.image, toFloat(x[row.token]), row.inverseTemperature);

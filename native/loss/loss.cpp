@@ -106,10 +106,11 @@ class LossCall {
            static_cast<size_t>(row * tensor.rowStride) * dtypeBytes(tensor.dtype);
   }
 
-  RowPair rowPair(int64_t row) const {
+  // The row of a branch, alone or with the same row of the other.
+  RowPair rowPair(int64_t row, const papo_tensor& logits, const papo_tensor* maskedLogits) const {
     RowPair pair;
-    pair.logits = rowOf(args_.logits, row);
-    pair.maskedLogits = rowOf(args_.maskedLogits, row);
+    pair.logits = rowOf(logits, row);
+    pair.maskedLogits = maskedLogits ? rowOf(*maskedLogits, row) : nullptr;
     pair.vocabSize = args_.logits.columns;
     pair.token = static_cast<const int32_t*>(args_.tokens.data)[row];
     pair.inverseTemperature = 1 / args_.objective->temperature;
@@ -122,17 +123,13 @@ class LossCall {
   bool needsPair() const { return exactKl_ || isPresent(args_.maskedLogitsGrad); }
 
   void readStatistics(int64_t row, RowStatistics* statistics) {
-    RowPair pair = rowPair(row);
-    if (pair.maskedLogits && !needsPair()) {
-      RowPair masked = pair;
-      masked.logits = pair.maskedLogits;
-      masked.maskedLogits = pair.maskedLogits = nullptr;
-      kernels_.statistics(masked, statistics);
+    if (isPresent(args_.maskedLogits) && !needsPair()) {
+      kernels_.statistics(rowPair(row, args_.maskedLogits, nullptr), statistics);
       const BranchStatistics branch = statistics->image;
-      kernels_.statistics(pair, statistics);
+      kernels_.statistics(rowPair(row, args_.logits, nullptr), statistics);
       statistics->masked = branch;
     } else {
-      kernels_.statistics(pair, statistics);
+      kernels_.statistics(rowPair(row, args_.logits, &args_.maskedLogits), statistics);
     }
     TokenInputs<Real>& in = batch_[row].inputs;
     in.logProb = Real(statistics->image.logProb);
@@ -146,8 +143,7 @@ class LossCall {
 
   void writeGradient(int64_t row, const RowStatistics& statistics) {
     if (!wantsGradient()) return;
-    RowPair pair = rowPair(row);
-    if (!needsPair()) pair.maskedLogits = nullptr;
+    const RowPair pair = rowPair(row, args_.logits, needsPair() ? &args_.maskedLogits : nullptr);
     const TokenSlopes<Real>& s = batch_[row].slopes;
     const RowSlopes slopes{static_cast<double>(s.logProb), static_cast<double>(s.entropy),
                            static_cast<double>(s.maskedLogProb),

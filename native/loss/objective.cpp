@@ -31,10 +31,10 @@ void writeOption(papo_objective* objective, const OptionRow& row, double value) 
 }
 
 bool isInRange(const OptionRow& row, double value) {
-  if (std::strcmp(row.word, "off") == 0 && std::isinf(value) && value > 0) return true;
-  if (std::strcmp(row.word, "unset") == 0 && value == 0) return true;
-  if (!std::isfinite(value)) return false;
-  return !(value < row.min) && !(value <= row.above) && !(value > row.max);
+  if (std::isfinite(value) && !(value < row.min) && !(value <= row.above) && !(value > row.max))
+    return true;
+  if (std::strcmp(row.word, "off") == 0) return std::isinf(value) && value > 0;
+  return std::strcmp(row.word, "unset") == 0 && value == 0;
 }
 
 papo_status outOfRange(const OptionRow& row, double value) {
