@@ -148,6 +148,7 @@ struct LossRun {
   std::vector<Real> logProbs, entropies;
   double metrics[PAPO_METRIC_COUNT] = {};
   int64_t stride = 0;
+  size_t workspaceBytes = 0;
 
   double loss() const { return metrics[PAPO_METRIC_loss]; }
 
@@ -188,11 +189,10 @@ struct LossRun {
     args.outLogProbs = vectorView(logProbs);
     args.outEntropies = vectorView(entropies);
     args.gradNorm = 1;
-    size_t bytes = 0;
-    status = papo_loss_workspace(engine, &args, &bytes);
+    status = papo_loss_workspace(engine, &args, &workspaceBytes);
     if (status != PAPO_OK) return;
     Workspace workspace;
-    status = papo_loss(engine, &args, workspace.ofSize(bytes), bytes);
+    status = papo_loss(engine, &args, workspace.ofSize(workspaceBytes), workspaceBytes);
     if (inPlace) {
       logitsGrad = logits;
       maskedLogitsGrad = maskedLogits;

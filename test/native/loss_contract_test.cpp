@@ -274,6 +274,20 @@ void batchInvariance(const std::string& name) {
   }
 }
 
+// Extra memory depends on the tokens and not on the vocabulary.
+void workspaceIsPerToken(const std::string& name) {
+  Engine engine = openEngine(name.c_str(), 2);
+  for (const char* profileName : {"papoExact", "gspo"}) {
+    const auto bytes = [&](int64_t vocabSize) {
+      const LossInputs in = LossInputs::random(1, 4, 4, vocabSize);
+      return LossRun<float, float>(engine.get(), in, profile(profileName), true).workspaceBytes;
+    };
+    CHECK(bytes(3) > 0);
+    CHECK(bytes(3) == bytes(8003));
+    CHECK(bytes(3) <= 16 * 1024);
+  }
+}
+
 // All rows masked: loss 0, gradients 0, no token counted.
 void allRowsMasked(const std::string& name) {
   Engine engine = openEngine(name.c_str());
@@ -303,6 +317,7 @@ int main() {
     forwardNeverOverflows(name);
     sameBitsForAnyThreads(name);
     batchInvariance(name);
+    workspaceIsPerToken(name);
     allRowsMasked(name);
   }
   return finish();
