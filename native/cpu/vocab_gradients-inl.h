@@ -15,17 +15,27 @@ struct GradientWriter {
   bool past = false;  // store past the caches; out is aligned to vectors
   float token = 0;    // the gradient of the token's logit
 
-  inline void put(int64_t v, Vec gradient, Vec* squares) const {
-    if (!out) return;
-    *squares = fma(gradient, gradient, *squares);
+  inline void write(int64_t v, Vec gradient) const {
     if (past) {
       stream(gradient, out + v);
     } else {
       store(gradient, out + v);
     }
   }
-  inline void putToken(int64_t v, int64_t tokenLane, Vec gradient, Vec* squares) const {
-    put(v, withLane(gradient, static_cast<int>(tokenLane), token), squares);
+  inline void put(int64_t v, Vec gradient, Vec* squares) const {
+    if (!out) return;
+    *squares = fma(gradient, gradient, *squares);
+    write(v, gradient);
+  }
+  // Returns the token's square: it may be larger than all others together, which would be lost
+  // beside it in a lane of float.
+  inline double putToken(int64_t v, int64_t tokenLane, Vec gradient, Vec* squares) const {
+    if (!out) return 0;
+    const int lane = static_cast<int>(tokenLane);
+    const Vec others = withLane(gradient, lane, 0);
+    *squares = fma(others, others, *squares);
+    write(v, withLane(gradient, lane, token));
+    return static_cast<double>(token) * token;
   }
   // The last elements of a row, fewer than a vector; tokenLane may be outside of them.
   double putEdge(int64_t v, int64_t count, int64_t tokenLane, Vec gradient) const {
@@ -65,8 +75,8 @@ struct BranchGradient {
     prefetchAt(x + v, -kBlock);
     writer.put(v, value(load(x + v)), squares);
   }
-  inline void withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
-    writer.putToken(v, tokenLane, value(load(x + v)), squares);
+  inline double withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
+    return writer.putToken(v, tokenLane, value(load(x + v)), squares);
   }
   double edge(int64_t v, int64_t count, int64_t tokenLane) const {
     return writer.putEdge(v, count, tokenLane, value(loadPartial(x + v, count)));
@@ -105,11 +115,11 @@ struct PairGradient {
     image.writer.put(v, dz, squares);
     masked.writer.put(v, maskedDz, squares);
   }
-  inline void withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
+  inline double withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
     Vec dz, maskedDz;
     values(load(image.x + v), load(masked.x + v), &dz, &maskedDz);
-    image.writer.putToken(v, tokenLane, dz, squares);
-    masked.writer.putToken(v, tokenLane, maskedDz, squares);
+    const double square = image.writer.putToken(v, tokenLane, dz, squares);
+    return square + masked.writer.putToken(v, tokenLane, maskedDz, squares);
   }
   double edge(int64_t v, int64_t count, int64_t tokenLane) const {
     Vec dz, maskedDz;
@@ -129,7 +139,7 @@ double gradientBlock(const Gradient& gradient, int64_t token, int64_t begin, int
     const int64_t stop = ahead ? v + (token - v) / kLanes * kLanes : end;
     for (; v + kLanes <= stop; v += kLanes) gradient.whole(v, &squares);
     if (v + kLanes <= end) {
-      gradient.withToken(v, token - v, &squares);
+      edgeSquares += gradient.withToken(v, token - v, &squares);
     } else if (v < end) {
       edgeSquares += gradient.edge(v, end - v, token - v);
     }

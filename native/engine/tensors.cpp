@@ -76,8 +76,7 @@ papo_status requireVector(NamedTensor argument, int64_t rows, unsigned dtypes) {
   return PAPO_OK;
 }
 
-papo_status requireDisjoint(std::initializer_list<NamedTensor> inputs,
-                            std::initializer_list<NamedTensor> outputs,
+papo_status requireDisjoint(TensorList inputs, TensorList outputs,
                             std::initializer_list<InPlacePair> inPlace) {
   for (const NamedTensor* out = outputs.begin(); out != outputs.end(); ++out) {
     if (!isPresent(*out->tensor)) continue;

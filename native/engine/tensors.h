@@ -26,15 +26,28 @@ constexpr unsigned dtypeBit(papo_dtype dtype) { return 1u << dtype; }
 constexpr unsigned kLogitsDTypes =
     dtypeBit(PAPO_FLOAT32) | dtypeBit(PAPO_FLOAT16) | dtypeBit(PAPO_BFLOAT16);
 
+struct TensorList {
+  const NamedTensor* first;
+  size_t count;
+
+  const NamedTensor* begin() const { return first; }
+  const NamedTensor* end() const { return first + count; }
+};
+
 // No byte of an output may be an input's or another output's. inPlace names the (input, output)
 // pairs that may be one and the same view.
 struct InPlacePair {
   const papo_tensor* input;
   const papo_tensor* output;
 };
-papo_status requireDisjoint(std::initializer_list<NamedTensor> inputs,
-                            std::initializer_list<NamedTensor> outputs,
+papo_status requireDisjoint(TensorList inputs, TensorList outputs,
                             std::initializer_list<InPlacePair> inPlace);
+template <size_t kInputs, size_t kOutputs>
+papo_status requireDisjoint(const NamedTensor (&inputs)[kInputs],
+                            const NamedTensor (&outputs)[kOutputs],
+                            std::initializer_list<InPlacePair> inPlace) {
+  return requireDisjoint(TensorList{inputs, kInputs}, TensorList{outputs, kOutputs}, inPlace);
+}
 
 // Every value 0 or 1.
 papo_status requireBinary(NamedTensor argument);

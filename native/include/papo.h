@@ -2,7 +2,7 @@
  *
  * Rules that hold for every function:
  * - Data is described by papo_tensor views; the library owns none of it and keeps no pointer after a call.
- * - Workspace is the caller's: ask papo_*_workspace for the bytes, hand in that many at any alignment of 64.
+ * - Workspace is the caller's: ask papo_*_workspace for the bytes, hand in that many, aligned to 64.
  * - Nothing is allocated, synchronised or communicated inside a computation.
  * - A function returns PAPO_OK or a status; papo_last_message() then names the argument, what was
  *   expected and what came. Outputs are untouched unless the function says otherwise.

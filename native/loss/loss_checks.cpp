@@ -93,69 +93,88 @@ papo_status checkLogits(const papo_engine& engine, const papo_loss_args& a) {
   return requireVector({"tokens", &a.tokens}, rows, dtypeBit(PAPO_INT32));
 }
 
+// --- every tensor of a call, once ------------------------------------------------------------------
+
+enum class Shape { matrix, perToken, perTokenOrResponse, metrics };
+enum class Role { input, output };
+
+struct Field {
+  const char* name;
+  papo_tensor papo_loss_args::*tensor;
+  Shape shape;
+  Role role;
+};
+
+#define PAPO_INPUT(name, shape) \
+  { #name, &papo_loss_args::name, Shape::shape, Role::input }
+#define PAPO_OUTPUT(name, shape) \
+  { #name, &papo_loss_args::name, Shape::shape, Role::output }
+constexpr Field kFields[] = {
+    PAPO_INPUT(logits, matrix),
+    PAPO_INPUT(maskedLogits, matrix),
+    PAPO_INPUT(logProbs, perToken),
+    PAPO_INPUT(maskedLogProbs, perToken),
+    PAPO_INPUT(entropies, perToken),
+    PAPO_INPUT(maskedEntropies, perToken),
+    PAPO_INPUT(exactPerceptionKl, perToken),
+    PAPO_INPUT(tokens, perToken),
+    PAPO_INPUT(responseMask, perToken),
+    PAPO_INPUT(oldLogProbs, perToken),
+    PAPO_INPUT(refLogProbs, perToken),
+    PAPO_INPUT(advantages, perTokenOrResponse),
+    PAPO_INPUT(tokenWeights, perTokenOrResponse),
+    PAPO_INPUT(perceptionWeights, perTokenOrResponse),
+    PAPO_INPUT(sftMask, perTokenOrResponse),
+    PAPO_OUTPUT(metrics, metrics),
+    PAPO_OUTPUT(logitsGrad, matrix),
+    PAPO_OUTPUT(maskedLogitsGrad, matrix),
+    PAPO_OUTPUT(outLogProbs, perToken),
+    PAPO_OUTPUT(outMaskedLogProbs, perToken),
+    PAPO_OUTPUT(outEntropies, perToken),
+    PAPO_OUTPUT(outMaskedEntropies, perToken),
+    PAPO_OUTPUT(ratios, perToken),
+    PAPO_OUTPUT(refKlPerToken, perToken),
+    PAPO_OUTPUT(perceptionKlPerToken, perToken),
+    PAPO_OUTPUT(logProbsGrad, perToken),
+    PAPO_OUTPUT(maskedLogProbsGrad, perToken),
+    PAPO_OUTPUT(entropiesGrad, perToken),
+    PAPO_OUTPUT(maskedEntropiesGrad, perToken),
+    PAPO_OUTPUT(exactPerceptionKlGrad, perToken),
+};
+#undef PAPO_INPUT
+#undef PAPO_OUTPUT
+
+unsigned dtypesOf(const papo_engine& engine, const Field& field) {
+  if (field.tensor == &papo_loss_args::tokens) return dtypeBit(PAPO_INT32);
+  if (field.tensor == &papo_loss_args::responseMask || field.tensor == &papo_loss_args::sftMask)
+    return dtypeBit(PAPO_UINT8);
+  return dtypeBit(engine.isReference() ? PAPO_FLOAT64 : PAPO_FLOAT32);
+}
+
 papo_status checkVectors(const papo_engine& engine, const papo_loss_args& a, const Responses& r) {
-  const unsigned real = dtypeBit(engine.isReference() ? PAPO_FLOAT64 : PAPO_FLOAT32);
-  const unsigned mask = dtypeBit(PAPO_UINT8);
-  const NamedTensor vectors[] = {{"logProbs", &a.logProbs},
-                                 {"maskedLogProbs", &a.maskedLogProbs},
-                                 {"entropies", &a.entropies},
-                                 {"maskedEntropies", &a.maskedEntropies},
-                                 {"exactPerceptionKl", &a.exactPerceptionKl},
-                                 {"oldLogProbs", &a.oldLogProbs},
-                                 {"refLogProbs", &a.refLogProbs},
-                                 {"outLogProbs", &a.outLogProbs},
-                                 {"outMaskedLogProbs", &a.outMaskedLogProbs},
-                                 {"outEntropies", &a.outEntropies},
-                                 {"outMaskedEntropies", &a.outMaskedEntropies},
-                                 {"ratios", &a.ratios},
-                                 {"refKlPerToken", &a.refKlPerToken},
-                                 {"perceptionKlPerToken", &a.perceptionKlPerToken},
-                                 {"logProbsGrad", &a.logProbsGrad},
-                                 {"maskedLogProbsGrad", &a.maskedLogProbsGrad},
-                                 {"entropiesGrad", &a.entropiesGrad},
-                                 {"maskedEntropiesGrad", &a.maskedEntropiesGrad},
-                                 {"exactPerceptionKlGrad", &a.exactPerceptionKlGrad}};
-  for (const NamedTensor& vector : vectors) PAPO_TRY(checkOptionalVector(vector, r.rows, real));
-  PAPO_TRY(checkOptionalVector({"responseMask", &a.responseMask}, r.rows, mask));
+  for (const Field& field : kFields) {
+    const NamedTensor argument{field.name, &(a.*field.tensor)};
+    if (field.shape == Shape::perToken)
+      PAPO_TRY(checkOptionalVector(argument, r.rows, dtypesOf(engine, field)));
+    else if (field.shape == Shape::perTokenOrResponse)
+      PAPO_TRY(checkPerTokenOrResponse(argument, r, dtypesOf(engine, field)));
+  }
   PAPO_TRY(requirePresent({"advantages", &a.advantages}, "for every loss"));
-  PAPO_TRY(checkPerTokenOrResponse({"advantages", &a.advantages}, r, real));
-  PAPO_TRY(checkPerTokenOrResponse({"tokenWeights", &a.tokenWeights}, r, real));
-  PAPO_TRY(checkPerTokenOrResponse({"perceptionWeights", &a.perceptionWeights}, r, real));
-  PAPO_TRY(checkPerTokenOrResponse({"sftMask", &a.sftMask}, r, mask));
   return requireVector({"metrics", &a.metrics}, PAPO_METRIC_COUNT, dtypeBit(PAPO_FLOAT64));
 }
 
 papo_status checkOverlap(const papo_loss_args& a) {
-  return requireDisjoint({{"logits", &a.logits},
-                          {"maskedLogits", &a.maskedLogits},
-                          {"logProbs", &a.logProbs},
-                          {"maskedLogProbs", &a.maskedLogProbs},
-                          {"entropies", &a.entropies},
-                          {"maskedEntropies", &a.maskedEntropies},
-                          {"exactPerceptionKl", &a.exactPerceptionKl},
-                          {"tokens", &a.tokens},
-                          {"responseMask", &a.responseMask},
-                          {"oldLogProbs", &a.oldLogProbs},
-                          {"refLogProbs", &a.refLogProbs},
-                          {"advantages", &a.advantages},
-                          {"tokenWeights", &a.tokenWeights},
-                          {"perceptionWeights", &a.perceptionWeights},
-                          {"sftMask", &a.sftMask}},
-                         {{"metrics", &a.metrics},
-                          {"logitsGrad", &a.logitsGrad},
-                          {"maskedLogitsGrad", &a.maskedLogitsGrad},
-                          {"outLogProbs", &a.outLogProbs},
-                          {"outMaskedLogProbs", &a.outMaskedLogProbs},
-                          {"outEntropies", &a.outEntropies},
-                          {"outMaskedEntropies", &a.outMaskedEntropies},
-                          {"ratios", &a.ratios},
-                          {"refKlPerToken", &a.refKlPerToken},
-                          {"perceptionKlPerToken", &a.perceptionKlPerToken},
-                          {"logProbsGrad", &a.logProbsGrad},
-                          {"maskedLogProbsGrad", &a.maskedLogProbsGrad},
-                          {"entropiesGrad", &a.entropiesGrad},
-                          {"maskedEntropiesGrad", &a.maskedEntropiesGrad},
-                          {"exactPerceptionKlGrad", &a.exactPerceptionKlGrad}},
+  NamedTensor inputs[sizeof kFields / sizeof kFields[0]],
+      outputs[sizeof kFields / sizeof kFields[0]];
+  size_t inputCount = 0, outputCount = 0;
+  for (const Field& field : kFields) {
+    const NamedTensor argument{field.name, &(a.*field.tensor)};
+    if (field.role == Role::input)
+      inputs[inputCount++] = argument;
+    else
+      outputs[outputCount++] = argument;
+  }
+  return requireDisjoint(TensorList{inputs, inputCount}, TensorList{outputs, outputCount},
                          {{&a.logits, &a.logitsGrad}, {&a.maskedLogits, &a.maskedLogitsGrad}});
 }
 
