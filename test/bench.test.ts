@@ -151,6 +151,7 @@ describe('papo-kernels bench', () => {
       'papoExact gradient/inPlace float32 V=33',
       'papoG gradient/reused float32 V=33',
       'grpo gradient/reused float32 V=33',
+      'latency papoG gradient/reused float32 V=64',
       'latency papoG gradient/new float32 V=64',
     ])
     for (const row of rows) {

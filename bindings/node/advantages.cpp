@@ -21,9 +21,7 @@ Napi::Value advantages(const Napi::CallbackInfo& info) {
   readTensors(info[2], info[3], kAdvantagesSlots, &args);
   args.cuSeqlens = readCuSeqlens(info[4], args.responses);
 
-  size_t bytes = 0;
-  check(env, papo_advantages_workspace(engine.get(), &args, &bytes));
-  check(env, papo_group_advantages(engine.get(), &args, engine.workspace(env, bytes), bytes));
+  engine.run(env, args, papo_advantages_workspace, papo_group_advantages);
   return env.Undefined();
 }
 

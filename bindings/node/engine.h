@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "errors.h"
 #include "papo.h"
 
 namespace papo::node {
@@ -20,6 +21,7 @@ class Workspace {
   // At least this many bytes, aligned to 64; null when there is no memory. Contents are lost.
   void* reserve(size_t bytes);
   void release();
+  void* memory() const { return memory_; }
   size_t bytes() const { return bytes_; }
 
  private:
@@ -43,8 +45,21 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   papo_engine* get() const { return engine_; }
 
-  // Throws ERR_OUT_OF_MEMORY, naming the bytes.
-  void* workspace(Napi::Env env, size_t bytes);
+  // Runs a computation of papo.h in the memory of the last call, and asks for its bytes only where
+  // that is too small: asking checks all arguments once more. Throws what the computation refuses,
+  // and ERR_OUT_OF_MEMORY, naming the bytes.
+  template <class Args>
+  void run(Napi::Env env, const Args& args,
+           papo_status (*query)(const papo_engine*, const Args*, size_t*),
+           papo_status (*compute)(papo_engine*, const Args*, void*, size_t)) {
+    papo_status status = compute(engine_, &args, workspace_.memory(), workspace_.bytes());
+    if (status == PAPO_WORKSPACE_TOO_SMALL) {
+      size_t bytes = 0;
+      check(env, query(engine_, &args, &bytes));
+      status = compute(engine_, &args, workspace(env, bytes), bytes);
+    }
+    check(env, status);
+  }
 
  private:
   Napi::Value dispose(const Napi::CallbackInfo& info);
@@ -52,6 +67,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value threads(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
   void close(Napi::Env env);
+  void* workspace(Napi::Env env, size_t bytes);
 
   papo_engine* engine_ = nullptr;
   Workspace workspace_;

@@ -33,9 +33,7 @@ Napi::Value loss(const Napi::CallbackInfo& info) {
   args.cuSeqlens = readCuSeqlens(info[4], args.responses);
   args.gradNorm = info[6].ToBoolean() ? 1 : 0;
 
-  size_t bytes = 0;
-  check(env, papo_loss_workspace(engine.get(), &args, &bytes));
-  check(env, papo_loss(engine.get(), &args, engine.workspace(env, bytes), bytes));
+  engine.run(env, args, papo_loss_workspace, papo_loss);
   return env.Undefined();
 }
 
@@ -47,9 +45,7 @@ Napi::Value tokenLogProbs(const Napi::CallbackInfo& info) {
   args.temperature = info[1].ToNumber().DoubleValue();
   readTensors(info[2], info[3], kTokenLogProbsSlots, &args);
 
-  size_t bytes = 0;
-  check(env, papo_token_log_probs_workspace(engine.get(), &args, &bytes));
-  check(env, papo_token_log_probs(engine.get(), &args, engine.workspace(env, bytes), bytes));
+  engine.run(env, args, papo_token_log_probs_workspace, papo_token_log_probs);
   return env.Undefined();
 }
 

@@ -67,7 +67,10 @@ export function benchCases(sizes: CaseSizes): BenchCase[] {
     vocabSizes.flatMap((vocabSize) => matrixCases({ dtype, rows: tokens, vocabSize }, quick)),
   )
   const small = { dtype: 'float32', rows: 32, vocabSize: 64 } as const
-  return [...matrices, advantagesCase(4096, 512), lossCase(small, 'papoG', 'new', latencyWord)]
+  const latency = (['reused', 'new'] as const).map((mode) =>
+    lossCase(small, 'papoG', mode, latencyWord),
+  )
+  return [...matrices, advantagesCase(4096, 512), ...latency]
 }
 
 interface MatrixSize {

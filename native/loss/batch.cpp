@@ -1,5 +1,7 @@
 #include "loss/batch.h"
 
+#include <new>
+
 namespace papo {
 namespace {
 
@@ -44,7 +46,7 @@ void Batch<Real>::fillInputs() {
   const bool hasMasked = isPresent(args_.maskedLogits) || isPresent(args_.maskedLogProbs);
   for (int64_t b = 0; b < responses_.count; ++b) {
     for (int64_t row = responses_.begin(b); row < responses_.end(b); ++row) {
-      TokenRecord<Real> record;
+      TokenRecord<Real>& record = *new (records_ + row) TokenRecord<Real>;
       record.counts = !mask || mask[row] != 0;
       record.contributes = record.counts || objective_.paddingInAuxiliaryTerms != 0;
       record.isSft = record.counts && sftMask.at(row, b, 0) != 0;
@@ -65,7 +67,6 @@ void Batch<Real>::fillInputs() {
         in.advantage = advantages.at(row, b, 0);
         in.tokenWeight = tokenWeights.at(row, b, 1);
       }
-      records_[row] = record;
     }
   }
 }
