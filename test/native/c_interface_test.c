@@ -109,6 +109,18 @@ static void loss_of_a_small_batch(void) {
   CHECK(fabs(metrics[PAPO_METRIC_loss] -
              (policy - 0.02 * kl + 0.05 * entropy + 0.05 * masked_entropy)) < 1e-6);
   CHECK(metrics[PAPO_METRIC_tokenCount] == 3);
+
+  /* The paper's ratio is the inverse one: another value. */
+  args = loss_args();
+  objective.perceptionRatio = PAPO_PERCEPTION_RATIO_PAPER;
+  CHECK(run(engine, &args) == PAPO_OK);
+  for (kl = 0, row = 0; row < 3; ++row) {
+    const double l = log_prob(logits + row * VOCAB, tokens[row]);
+    const double m = log_prob(masked_logits + row * VOCAB, tokens[row]);
+    kl += (exp(l - m) - (l - m) - 1) / 3;
+  }
+  CHECK(fabs(metrics[PAPO_METRIC_perceptionKl] - kl) < 1e-6);
+  CHECK(papo_objective_init("papoG", &objective) == PAPO_OK);
   papo_engine_close(engine);
 }
 
