@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 
 import { resolveObjective } from '../index'
 import type { TypedArray } from '../index'
+import { UsageError } from '../cli/arguments'
 import type { BenchCase } from './cases'
 import type { CaseSubject } from './subjects'
 
@@ -94,7 +95,7 @@ export class TorchPeer {
       .trim()
       .split('\n')
       .at(-1)
-    throw new Error(`the PyTorch process ended: ${message}`)
+    throw new UsageError(`the PyTorch process ended: ${message}`)
   }
 }
 

@@ -92,13 +92,17 @@ async function measureAll(
       ...(torch === undefined ? {} : { torch }),
     }
     const rows: BenchRow[] = []
-    for (const benchCase of cases) {
-      rows.push(await runCase(benchCase, options))
-      process.stdout.write(rowText(rows.at(-1)!))
+    try {
+      for (const benchCase of cases) {
+        rows.push(await runCase(benchCase, options))
+        process.stdout.write(rowText(rows.at(-1)!))
+      }
+    } finally {
+      // Also where a peer died half-way: what was measured is kept.
+      if (json !== undefined)
+        writeFileSync(json, `${JSON.stringify({ header: head, rows }, null, 2)}\n`)
     }
     process.stdout.write(noiseText)
-    if (json !== undefined)
-      writeFileSync(json, `${JSON.stringify({ header: head, rows }, null, 2)}\n`)
     return rows.some(isMismatch) ? 1 : 0
   } finally {
     if (torch instanceof TorchPeer) torch.close()
