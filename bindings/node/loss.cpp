@@ -1,6 +1,5 @@
 #include "descriptor.h"
 #include "engine.h"
-#include "errors.h"
 #include "operations.h"
 #include "slots.h"
 

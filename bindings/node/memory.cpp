@@ -17,10 +17,9 @@ Napi::Value preferHugePages(const Napi::CallbackInfo& info) {
   constexpr uintptr_t kHugePage = uintptr_t{1} << 21;
   if (info[0].IsTypedArray()) {
     napi_typedarray_type kind{};
-    size_t length = 0, byteOffset = 0;
+    size_t length = 0;
     void* data = nullptr;
-    napi_value buffer = nullptr;
-    napi_get_typedarray_info(info.Env(), info[0], &kind, &length, &data, &buffer, &byteOffset);
+    napi_get_typedarray_info(info.Env(), info[0], &kind, &length, &data, nullptr, nullptr);
     const uintptr_t first = reinterpret_cast<uintptr_t>(data);
     const uintptr_t end = first + info[0].As<Napi::TypedArray>().ByteLength();
     const uintptr_t begin = (first + kHugePage - 1) / kHugePage * kHugePage;
