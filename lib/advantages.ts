@@ -1,13 +1,17 @@
+import { runNow } from './call'
+import type { PreparedCall } from './call'
 import { Descriptor, DescriptorLayout } from './descriptor'
 import type { DType } from './dtype'
 import { defaultEngine, engineHandle } from './engine'
 import type { Engine } from './engine'
-import { fromNative, invalid } from './errors'
+import { invalid } from './errors'
 import { putPerToken, putVector } from './loss/inputs'
 import { newPerToken } from './loss/results'
 import { packedLayout, tokenShape } from './loss/token-layout'
 import type { TokenLayout } from './loss/token-layout'
 import { addon, slotNames } from './native'
+import { runQueued, takeSignal } from './queue'
+import type { Queued } from './queue'
 import { requireKeys, requireNumber, requireOneOf } from './options'
 import { describeTensor, elementsOf, toTensor } from './tensor'
 import type { Tensor, TensorLike } from './tensor'
@@ -42,6 +46,17 @@ export interface ReinforcePlusPlusOptions {
   engine?: Engine
 }
 
+export interface RemaxAdvantagesOptions {
+  engine?: Engine
+}
+
+/** In the shape and dtype of the rewards. */
+export interface ReinforcePlusPlusAdvantages {
+  advantages: Tensor
+  /** Before whitening. */
+  returns: Tensor
+}
+
 // In the order of papo_advantage_estimator and papo_advantage_scale.
 const estimators = ['grpo', 'drGrpo', 'rloo'] as const
 const scales = ['group', 'batch', 'none'] as const
@@ -73,18 +88,36 @@ export function groupAdvantages(
   groupIds: TensorLike,
   options: GroupAdvantagesOptions = {},
 ): Tensor {
+  return runNow(prepareGroupAdvantages(rewards, groupIds, options))
+}
+
+/** {@link groupAdvantages} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function groupAdvantagesAsync(
+  rewards: TensorLike,
+  groupIds: TensorLike,
+  options: Queued<GroupAdvantagesOptions> = {},
+): Promise<Tensor> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareGroupAdvantages(rewards, groupIds, rest), signal)
+}
+
+function prepareGroupAdvantages(
+  rewards: TensorLike,
+  groupIds: TensorLike,
+  options: GroupAdvantagesOptions,
+): PreparedCall<Tensor> {
   requireKeys('options', options, groupOptionNames)
   const call: AdvantagesCall = new Descriptor(layoutOfCall)
   const layout = putRewards(call, rewards)
   putPerToken(call, 'groupIds', required('groupIds', groupIds), layout, 'int32')
   const advantages = newPerToken(call, 'advantages', layout, layout.dtype)
-  run(options.engine, call, layout, {
+  const settings = {
     estimator: estimators.indexOf(requireOneOf('estimator', options.estimator, estimators)),
     scale: scales.indexOf(requireOneOf('scale', options.scale, scales)),
     epsilon: requireNumber('epsilon', options.epsilon, 1e-6, 0),
     discount: 1,
-  })
-  return advantages
+  }
+  return prepared(options.engine, call, layout, settings, advantages)
 }
 
 /**
@@ -99,15 +132,33 @@ export function groupAdvantages(
 export function remaxAdvantages(
   rewards: TensorLike,
   baselines: TensorLike,
-  options: { engine?: Engine } = {},
+  options: RemaxAdvantagesOptions = {},
 ): Tensor {
+  return runNow(prepareRemaxAdvantages(rewards, baselines, options))
+}
+
+/** {@link remaxAdvantages} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function remaxAdvantagesAsync(
+  rewards: TensorLike,
+  baselines: TensorLike,
+  options: Queued<RemaxAdvantagesOptions> = {},
+): Promise<Tensor> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareRemaxAdvantages(rewards, baselines, rest), signal)
+}
+
+function prepareRemaxAdvantages(
+  rewards: TensorLike,
+  baselines: TensorLike,
+  options: RemaxAdvantagesOptions,
+): PreparedCall<Tensor> {
   requireKeys('options', options, remaxOptionNames)
   const call: AdvantagesCall = new Descriptor(layoutOfCall)
   const layout = putRewards(call, rewards)
   putPerToken(call, 'baselines', required('baselines', baselines), layout, layout.dtype)
   const advantages = newPerToken(call, 'advantages', layout, layout.dtype)
-  run(options.engine, call, layout, { estimator: remax, scale: 0, epsilon: 0, discount: 1 })
-  return advantages
+  const settings = { estimator: remax, scale: 0, epsilon: 0, discount: 1 }
+  return prepared(options.engine, call, layout, settings, advantages)
 }
 
 /**
@@ -121,7 +172,26 @@ export function remaxAdvantages(
 export function reinforcePlusPlusAdvantages(
   inputs: ReinforcePlusPlusInputs,
   options: ReinforcePlusPlusOptions = {},
-): { advantages: Tensor; returns: Tensor } {
+): ReinforcePlusPlusAdvantages {
+  return runNow(prepareReinforcePlusPlus(inputs, options))
+}
+
+/**
+ * {@link reinforcePlusPlusAdvantages} through the queue of the device: see
+ * {@link lossFromLogitsAsync}.
+ */
+export async function reinforcePlusPlusAdvantagesAsync(
+  inputs: ReinforcePlusPlusInputs,
+  options: Queued<ReinforcePlusPlusOptions> = {},
+): Promise<ReinforcePlusPlusAdvantages> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareReinforcePlusPlus(inputs, rest), signal)
+}
+
+function prepareReinforcePlusPlus(
+  inputs: ReinforcePlusPlusInputs,
+  options: ReinforcePlusPlusOptions,
+): PreparedCall<ReinforcePlusPlusAdvantages> {
   requireKeys('inputs', inputs, reinforceInputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, reinforceOptionNames)
   const call: AdvantagesCall = new Descriptor(layoutOfCall)
@@ -136,13 +206,13 @@ export function reinforcePlusPlusAdvantages(
   putPerToken(call, 'responseMask', required('responseMask', inputs.responseMask), layout, 'uint8')
   const advantages = newPerToken(call, 'advantages', layout, layout.dtype)
   const returns = newPerToken(call, 'returns', layout, layout.dtype)
-  run(options.engine, call, layout, {
+  const settings = {
     estimator: reinforcePlusPlus,
     scale: 0,
     epsilon: requireNumber('epsilon', options.epsilon, 1e-8, 0),
     discount: requireNumber('discount', options.discount, 1, 0, 1),
-  })
-  return { advantages, returns }
+  }
+  return prepared(options.engine, call, layout, settings, { advantages, returns })
 }
 
 interface RewardsLayout extends TokenLayout {
@@ -170,17 +240,26 @@ function required(argument: string, value: TensorLike): Tensor {
   return toTensor(argument, value)
 }
 
-function run(
+interface Settings {
+  readonly estimator: number
+  readonly scale: number
+  readonly epsilon: number
+  readonly discount: number
+}
+
+function prepared<Result>(
   engine: Engine = defaultEngine(),
   call: AdvantagesCall,
   layout: TokenLayout,
-  settings: { estimator: number; scale: number; epsilon: number; discount: number },
-): void {
+  settings: Settings,
+  result: Result,
+): PreparedCall<Result> {
   const handle = engineHandle(engine)
   const { responses, cuSeqlens } = layout
-  try {
-    addon.advantages(handle, { ...settings, responses }, call.slots, call.shapes, cuSeqlens)
-  } catch (error) {
-    throw fromNative(error)
+  const all = { ...settings, responses }
+  return {
+    descriptor: call,
+    run: (jobs) => addon.advantages(handle, all, call.slots, call.shapes, cuSeqlens, jobs),
+    finish: () => result,
   }
 }

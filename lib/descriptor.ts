@@ -1,4 +1,4 @@
-import { dtypeCode } from './dtype'
+import { allocate, dtypeCode } from './dtype'
 import type { DType, TypedArray } from './dtype'
 
 const numbersPerSlot = 4
@@ -25,12 +25,34 @@ export class DescriptorLayout<Name extends string> {
 export class Descriptor<Name extends string> {
   readonly slots: (TypedArray | undefined)[]
   readonly shapes: Float64Array
+  readonly #own: TypedArray[] = []
   readonly #index: Readonly<Record<Name, number>>
 
   constructor(layout: DescriptorLayout<Name>) {
     this.slots = new Array<TypedArray | undefined>(layout.count).fill(undefined)
     this.shapes = layout.shapes
     this.#index = layout.index
+  }
+
+  /** New memory for an output: the caller gets it when the call is done. */
+  allocate(argument: string, dtype: DType, elements: number): TypedArray {
+    const data = allocate(argument, dtype, elements)
+    this.#own.push(data)
+    return data
+  }
+
+  /** The buffers that the caller has too. */
+  callersBuffers(): Set<ArrayBufferLike> {
+    const buffers = new Set<ArrayBufferLike>()
+    for (const data of this.slots) if (data !== undefined) buffers.add(data.buffer)
+    for (const data of this.#own) buffers.delete(data.buffer)
+    return buffers
+  }
+
+  /** The first tensor whose buffer was transferred away; tensors are never empty. */
+  detached(): Name | undefined {
+    const names = Object.keys(this.#index) as Name[]
+    return names.find((name) => this.slots[this.#index[name]]?.length === 0)
   }
 
   /** [rows] of contiguous values. */

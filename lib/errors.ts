@@ -14,6 +14,8 @@ export type PapoErrorCode =
   | 'ERR_DISPOSED'
   /** The buffer behind a tensor was transferred away. */
   | 'ERR_DETACHED'
+  /** A buffer was to be transferred while a queued call uses it. */
+  | 'ERR_IN_USE'
   /** A device or an instruction set that this machine or build does not have. */
   | 'ERR_UNAVAILABLE'
   | 'ERR_OUT_OF_MEMORY'

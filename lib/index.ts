@@ -12,7 +12,12 @@ export { profiles, resolveObjective } from './loss/objective'
 export type { Objective, ObjectiveInput } from './loss/objective'
 export type { Metrics, ObjectiveOptions, ProfileName } from './loss/objective-table'
 
-export { lossFromLogits, lossFromLogProbs } from './loss/loss'
+export {
+  lossFromLogits,
+  lossFromLogitsAsync,
+  lossFromLogProbs,
+  lossFromLogProbsAsync,
+} from './loss/loss'
 export type { LossFromLogitsOptions, LossFromLogitsResult, LossOptions } from './loss/loss'
 export type { GradientOptions } from './loss/gradients'
 export type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './loss/inputs'
@@ -25,18 +30,29 @@ export type {
   Terms,
 } from './loss/results'
 
-export { tokenLogProbs } from './loss/token-log-probs'
+export { tokenLogProbs, tokenLogProbsAsync } from './loss/token-log-probs'
 export type {
   TokenLogProbs,
   TokenLogProbsInputs,
   TokenLogProbsOptions,
 } from './loss/token-log-probs'
 
-export { groupAdvantages, reinforcePlusPlusAdvantages, remaxAdvantages } from './advantages'
+export {
+  groupAdvantages,
+  groupAdvantagesAsync,
+  reinforcePlusPlusAdvantages,
+  reinforcePlusPlusAdvantagesAsync,
+  remaxAdvantages,
+  remaxAdvantagesAsync,
+} from './advantages'
+export type { Queued, QueueOptions } from './queue'
+
 export type {
   GroupAdvantagesOptions,
+  ReinforcePlusPlusAdvantages,
   ReinforcePlusPlusInputs,
   ReinforcePlusPlusOptions,
+  RemaxAdvantagesOptions,
 } from './advantages'
 
 export { maskPatches } from './masking/mask-patches'

@@ -2,6 +2,7 @@ import path from 'node:path'
 import load from 'node-gyp-build'
 import type { TypedArray } from './dtype'
 import { PapoError } from './errors'
+import type { PapoErrorCode } from './errors'
 import { metricNames, optionRows } from './loss/objective-table'
 
 /** The engine object of the addon; owns native memory until dispose() or collection. */
@@ -11,13 +12,20 @@ export interface NativeEngine {
   dispose(): void
 }
 
+/** Calls of this thread that wait or run in the queue of a device. */
+export interface NativeJobs {
+  /** Whether the call had not begun; it never will then, and settled() is not called for it. */
+  cancel(job: number): boolean
+}
+
 export type Slots = readonly (TypedArray | undefined)[]
 
 /**
  * What bindings/node/addon.cpp exports: the whole native surface. Not public.
  *
  * slots: the tensors of a call in the order of the lists below; shapes: rows, columns, rowStride
- * and dtype of each. Errors are plain, with a `code`; see fromNative().
+ * and dtype of each. Computations run at once, or are queued where jobs is given and return the
+ * number of the job. Errors are plain, with a `code`; see fromNative().
  */
 export interface Addon {
   readonly abiVersion: number
@@ -29,6 +37,9 @@ export interface Addon {
     instructionSet: string | undefined,
     threads: number,
   ) => NativeEngine
+  readonly Jobs: new (
+    settled: (job: number, code: PapoErrorCode | undefined, message: string | undefined) => void,
+  ) => NativeJobs
   instructionSets(): string[]
   loss(
     engine: NativeEngine,
@@ -38,8 +49,15 @@ export interface Addon {
     cuSeqlens: BigInt64Array | undefined,
     responses: number,
     gradNorm: boolean,
-  ): void
-  tokenLogProbs(engine: NativeEngine, temperature: number, slots: Slots, shapes: Float64Array): void
+    jobs?: NativeJobs,
+  ): number | undefined
+  tokenLogProbs(
+    engine: NativeEngine,
+    temperature: number,
+    slots: Slots,
+    shapes: Float64Array,
+    jobs?: NativeJobs,
+  ): number | undefined
   advantages(
     engine: NativeEngine,
     settings: {
@@ -52,7 +70,8 @@ export interface Addon {
     slots: Slots,
     shapes: Float64Array,
     cuSeqlens: BigInt64Array | undefined,
-  ): void
+    jobs?: NativeJobs,
+  ): number | undefined
   maskPatches(
     engine: NativeEngine,
     settings: {
@@ -63,7 +82,8 @@ export interface Addon {
     },
     slots: Slots,
     shapes: Float64Array,
-  ): void
+    jobs?: NativeJobs,
+  ): number | undefined
   randomPatchMask(
     engine: NativeEngine,
     settings: {
@@ -74,7 +94,8 @@ export interface Addon {
     },
     slots: Slots,
     shapes: Float64Array,
-  ): void
+    jobs?: NativeJobs,
+  ): number | undefined
   /** A hint to the system for a new array that has not been written yet. */
   preferHugePages(data: TypedArray): void
 }

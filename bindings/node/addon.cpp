@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "engine.h"
+#include "jobs.h"
 #include "operations.h"
 #include "slots.h"
 
@@ -36,6 +37,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("metricCount", Napi::Number::New(env, PAPO_METRIC_COUNT));
   exports.Set("layout", layout(env));
   exports.Set("Engine", Engine::define(env));
+  exports.Set("Jobs", Jobs::define(env));
   exports.Set("instructionSets", Napi::Function::New<instructionSets>(env));
   exports.Set("loss", Napi::Function::New<loss>(env));
   exports.Set("tokenLogProbs", Napi::Function::New<tokenLogProbs>(env));

@@ -1,3 +1,4 @@
+#include "computations.h"
 #include "descriptor.h"
 #include "engine.h"
 #include "operations.h"
@@ -6,11 +7,11 @@
 namespace papo::node {
 
 Napi::Value advantages(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   Engine& engine = Engine::from(info[0]);
   const Napi::Object settings = info[1].ToObject();
   const auto number = [&](const char* name) { return settings.Get(name).ToNumber().DoubleValue(); };
-  papo_advantages_args args{};
+  AdvantagesComputation computation;
+  papo_advantages_args& args = computation.args;
   args.size = sizeof args;
   args.estimator = toInt32(number("estimator"));
   args.scale = toInt32(number("scale"));
@@ -19,9 +20,7 @@ Napi::Value advantages(const Napi::CallbackInfo& info) {
   args.responses = toInt64(number("responses"));
   readTensors(info[2], info[3], kAdvantagesSlots, &args);
   args.cuSeqlens = readCuSeqlens(info[4], args.responses);
-
-  engine.run(env, args, papo_advantages_workspace, papo_group_advantages);
-  return env.Undefined();
+  return engine.run(info[5], computation);
 }
 
 }  // namespace papo::node

@@ -1,43 +1,11 @@
 #include "engine.h"
 
-#include <new>
-#include <string>
-
-#include "errors.h"
-
 namespace papo::node {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
 constexpr napi_type_tag kEngineTag = {0x8d1f4be2a9c3475eULL, 0xb6e05f7c21d84a93ULL};
 
-papo_engine_options readOptions(const Napi::CallbackInfo& info, std::string* instructionSet) {
-  papo_engine_options options{};
-  options.size = sizeof options;
-  options.device = info[0].ToNumber().Int32Value();
-  options.threads = info[2].ToNumber().Int32Value();
-  if (info[1].IsString()) {
-    *instructionSet = info[1].As<Napi::String>().Utf8Value();
-    options.instructionSet = instructionSet->c_str();
-  }
-  return options;
-}
-
 }  // namespace
-
-void* Workspace::reserve(size_t bytes) {
-  if (bytes <= bytes_) return memory_;
-  release();
-  memory_ = ::operator new(bytes, kAlignment, std::nothrow);
-  bytes_ = memory_ ? bytes : 0;
-  return memory_;
-}
-
-void Workspace::release() {
-  ::operator delete(memory_, kAlignment);
-  memory_ = nullptr;
-  bytes_ = 0;
-}
 
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(env, "Engine",
@@ -51,41 +19,51 @@ Engine& Engine::from(const Napi::Value& value) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kEngineTag))
     throwInvalid(env, "ERR_INVALID_ARGUMENT", "engine", "an engine", "another value");
   Engine* engine = Unwrap(value.As<Napi::Object>());
-  if (!engine->engine_)
+  if (!engine->lane_)
     throwInvalid(env, "ERR_DISPOSED", "engine", "an open engine", "one that was disposed");
   return *engine;
 }
 
-Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
+Engine::Engine(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<Engine>(info),
+      device_(info[0].ToNumber().Int32Value()),
+      threads_(info[2].ToNumber().Int32Value()) {
   info.This().As<Napi::Object>().TypeTag(&kEngineTag);
-  std::string instructionSet;
-  const papo_engine_options options = readOptions(info, &instructionSet);
-  check(info.Env(), papo_engine_open(&options, &engine_));
+  if (info[1].IsString()) instructionSet_ = info[1].As<Napi::String>().Utf8Value();
+  lane_ = openLane(info.Env());
 }
 
-Engine::~Engine() { papo_engine_close(engine_); }
+std::shared_ptr<Lane> Engine::openLane(Napi::Env env) const {
+  papo_engine_options options{};
+  options.size = sizeof options;
+  options.device = device_;
+  options.threads = threads_;
+  options.instructionSet = instructionSet_.empty() ? nullptr : instructionSet_.c_str();
+  auto lane = std::make_shared<Lane>();
+  check(env, lane->open(options));
+  return lane;
+}
 
 void Engine::Finalize(Napi::Env env) { close(env); }
 
 void Engine::close(Napi::Env env) {
-  const auto bytes = static_cast<int64_t>(workspace_.bytes());
-  papo_engine_close(engine_);
-  engine_ = nullptr;
-  workspace_.release();
-  if (bytes > 0) Napi::MemoryManagement::AdjustExternalMemory(env, -bytes);
+  for (std::shared_ptr<Lane>* lane : {&lane_, &queuedLane_}) {
+    if (*lane) reportMemory(env, lane->get(), 0);
+    lane->reset();
+  }
 }
 
-// The garbage collector is told of the memory, so that engines nobody disposed are collected in
-// time: without it an engine looks as small as its JavaScript object.
-void* Engine::workspace(Napi::Env env, size_t bytes) {
-  const auto before = static_cast<int64_t>(workspace_.bytes());
-  void* memory = workspace_.reserve(bytes);
-  const auto after = static_cast<int64_t>(workspace_.bytes());
-  if (after != before) Napi::MemoryManagement::AdjustExternalMemory(env, after - before);
-  if (bytes > 0 && !memory)
-    throwInvalid(env, "ERR_OUT_OF_MEMORY", "workspace", std::to_string(bytes) + " bytes",
-                 "no memory");
-  return memory;
+Napi::Value Engine::runNow(Napi::Env env, const Computation& computation) {
+  const Outcome outcome = lane_->run(computation);
+  reportMemory(env, lane_.get(), lane_->bytes());
+  if (outcome.status != PAPO_OK) throwError(env, errorCode(outcome.status), outcome.message);
+  return env.Undefined();
+}
+
+Napi::Value Engine::enqueue(const Napi::Value& jobs, std::unique_ptr<Computation> computation) {
+  const Napi::Env env = jobs.Env();
+  if (!queuedLane_) queuedLane_ = openLane(env);
+  return Jobs::from(jobs).enqueue(env, device_, queuedLane_, std::move(computation));
 }
 
 Napi::Value Engine::dispose(const Napi::CallbackInfo& info) {
@@ -94,11 +72,11 @@ Napi::Value Engine::dispose(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::instructionSet(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), papo_engine_instruction_set(engine_));
+  return Napi::String::New(info.Env(), papo_engine_instruction_set(lane_ ? lane_->engine() : nullptr));
 }
 
 Napi::Value Engine::threads(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), papo_engine_threads(engine_));
+  return Napi::Number::New(info.Env(), papo_engine_threads(lane_ ? lane_->engine() : nullptr));
 }
 
 Napi::Value instructionSets(const Napi::CallbackInfo& info) {

@@ -1,36 +1,23 @@
-// The JavaScript object that owns a papo_engine and the workspace of its calls.
+// The JavaScript object behind an engine: the lanes in which its computations run.
 #pragma once
 
 #include <napi.h>
 
-#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "errors.h"
+#include "jobs.h"
+#include "lane.h"
 #include "papo.h"
 
 namespace papo::node {
 
-// Memory that is kept from call to call and only grows.
-class Workspace {
- public:
-  Workspace() = default;
-  ~Workspace() { release(); }
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-
-  // At least this many bytes, aligned to 64; null when there is no memory. Contents are lost.
-  void* reserve(size_t bytes);
-  void release();
-  void* memory() const { return memory_; }
-  size_t bytes() const { return bytes_; }
-
- private:
-  void* memory_ = nullptr;
-  size_t bytes_ = 0;
-};
-
 // Lives on the JavaScript thread that opened it. Closed by dispose() or, failing that, when the
-// object is collected; calling dispose() again does nothing.
+// object is collected; calling dispose() again does nothing. Calls that are queued by then still
+// run: they hold the lane they run in.
 class Engine : public Napi::ObjectWrap<Engine> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -41,24 +28,14 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   // new Engine(device, instructionSet | undefined, threads)
   explicit Engine(const Napi::CallbackInfo& info);
-  ~Engine() override;
 
-  papo_engine* get() const { return engine_; }
-
-  // Runs a computation of papo.h in the memory of the last call, and asks for its bytes only where
-  // that is too small: asking checks all arguments once more. Throws what the computation refuses,
-  // and ERR_OUT_OF_MEMORY, naming the bytes.
-  template <class Args>
-  void run(Napi::Env env, const Args& args,
-           papo_status (*query)(const papo_engine*, const Args*, size_t*),
-           papo_status (*compute)(papo_engine*, const Args*, void*, size_t)) {
-    papo_status status = compute(engine_, &args, workspace_.memory(), workspace_.bytes());
-    if (status == PAPO_WORKSPACE_TOO_SMALL) {
-      size_t bytes = 0;
-      check(env, query(engine_, &args, &bytes));
-      status = compute(engine_, &args, workspace(env, bytes), bytes);
-    }
-    check(env, status);
+  // Runs a computation now and returns undefined; or, where jobs is given, queues a copy of it and
+  // returns the number of the job. Throws what the computation refuses when run now; what it refuses
+  // in the queue goes to settled().
+  template <class AnyComputation>
+  Napi::Value run(const Napi::Value& jobs, const AnyComputation& computation) {
+    if (jobs.IsUndefined()) return runNow(jobs.Env(), computation);
+    return enqueue(jobs, std::make_unique<AnyComputation>(computation));
   }
 
  private:
@@ -67,10 +44,16 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value threads(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
   void close(Napi::Env env);
-  void* workspace(Napi::Env env, size_t bytes);
+  Napi::Value runNow(Napi::Env env, const Computation& computation);
+  Napi::Value enqueue(const Napi::Value& jobs, std::unique_ptr<Computation> computation);
+  std::shared_ptr<Lane> openLane(Napi::Env env) const;
 
-  papo_engine* engine_ = nullptr;
-  Workspace workspace_;
+  int32_t device_;
+  int32_t threads_;
+  std::string instructionSet_;  // empty: the fastest
+  // Two, so that a call on this thread never waits for one in the queue. The second is opened by the
+  // first queued call.
+  std::shared_ptr<Lane> lane_, queuedLane_;
 };
 
 // instructionSets(): the names that this build and processor have, fastest first.

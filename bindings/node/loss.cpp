@@ -1,3 +1,4 @@
+#include "computations.h"
 #include "descriptor.h"
 #include "engine.h"
 #include "operations.h"
@@ -21,31 +22,26 @@ papo_objective readObjective(const Napi::Value& value) {
 }  // namespace
 
 Napi::Value loss(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   Engine& engine = Engine::from(info[0]);
-  const papo_objective objective = readObjective(info[1]);
-  papo_loss_args args{};
+  LossComputation computation;
+  computation.objective = readObjective(info[1]);
+  papo_loss_args& args = computation.args;
   args.size = sizeof args;
-  args.objective = &objective;
   readTensors(info[2], info[3], kLossSlots, &args);
   args.responses = toInt64(info[5].ToNumber().DoubleValue());
   args.cuSeqlens = readCuSeqlens(info[4], args.responses);
   args.gradNorm = info[6].ToBoolean() ? 1 : 0;
-
-  engine.run(env, args, papo_loss_workspace, papo_loss);
-  return env.Undefined();
+  return engine.run(info[7], computation);
 }
 
 Napi::Value tokenLogProbs(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   Engine& engine = Engine::from(info[0]);
-  papo_token_log_probs_args args{};
+  TokenLogProbsComputation computation;
+  papo_token_log_probs_args& args = computation.args;
   args.size = sizeof args;
   args.temperature = info[1].ToNumber().DoubleValue();
   readTensors(info[2], info[3], kTokenLogProbsSlots, &args);
-
-  engine.run(env, args, papo_token_log_probs_workspace, papo_token_log_probs);
-  return env.Undefined();
+  return engine.run(info[4], computation);
 }
 
 }  // namespace papo::node

@@ -1,3 +1,4 @@
+#include "computations.h"
 #include "descriptor.h"
 #include "engine.h"
 #include "errors.h"
@@ -20,36 +21,34 @@ uint64_t readUint64(const Napi::Object& settings, const char* name) {
 }  // namespace
 
 Napi::Value maskPatches(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   Engine& engine = Engine::from(info[0]);
   const Napi::Object settings = info[1].ToObject();
   const auto size = [&](const char* name) {
     return toInt64(settings.Get(name).ToNumber().DoubleValue());
   };
-  papo_mask_patches_args args{};
+  MaskPatchesComputation computation;
+  papo_mask_patches_args& args = computation.args;
   args.size = sizeof args;
   args.height = size("height");
   args.width = size("width");
   args.channels = size("channels");
   args.patchSize = size("patchSize");
   readTensors(info[2], info[3], kMaskPatchesSlots, &args);
-  check(env, papo_mask_patches(engine.get(), &args));
-  return env.Undefined();
+  return engine.run(info[4], computation);
 }
 
 Napi::Value randomPatchMask(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   Engine& engine = Engine::from(info[0]);
   const Napi::Object settings = info[1].ToObject();
-  papo_random_patch_mask_args args{};
+  RandomPatchMaskComputation computation;
+  papo_random_patch_mask_args& args = computation.args;
   args.size = sizeof args;
   args.seed = readUint64(settings, "seed");
   args.prompt = readUint64(settings, "prompt");
   args.image = settings.Get("image").ToNumber().Uint32Value();
   args.ratio = settings.Get("ratio").ToNumber().DoubleValue();
   readTensors(info[2], info[3], kRandomPatchMaskSlots, &args);
-  check(env, papo_random_patch_mask(engine.get(), &args));
-  return env.Undefined();
+  return engine.run(info[4], computation);
 }
 
 }  // namespace papo::node

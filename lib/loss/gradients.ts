@@ -1,5 +1,4 @@
 import type { Descriptor } from '../descriptor'
-import { allocate } from '../dtype'
 import { describe, invalid } from '../errors'
 import { addon } from '../native'
 import { requireBoolean, requireOneOf } from '../options'
@@ -113,7 +112,7 @@ function putGradient(
     return tensor
   }
   if (destination !== undefined) return putLike(call, slot, destination, logits).tensor
-  const data = allocate(slot, tensor.dtype, rows * columns)
+  const data = call.allocate(slot, tensor.dtype, rows * columns)
   if (data.byteLength >= hugePageWorth) addon.preferHugePages(data)
   call.matrix(slot, data, tensor.dtype, rows, columns, columns)
   return makeTensor(data, tensor.dtype, tensor.shape, tensor.shape[tensor.shape.length - 1]!)

@@ -1,11 +1,14 @@
+import { runNow } from '../call'
+import type { PreparedCall } from '../call'
 import type { Descriptor } from '../descriptor'
 import type { DType } from '../dtype'
 import { defaultEngine, engineHandle, valueDType } from '../engine'
 import type { Engine } from '../engine'
-import { fromNative } from '../errors'
 import { addon } from '../native'
 import type { NativeEngine } from '../native'
 import { requireBoolean, requireKeys } from '../options'
+import { runQueued, takeSignal } from '../queue'
+import type { Queued } from '../queue'
 import { toTensor } from '../tensor'
 import { putGradients, putMaskedLogits, requireGradNorm } from './gradients'
 import type { GradientOptions } from './gradients'
@@ -21,7 +24,14 @@ import {
 import type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './inputs'
 import { encodedObjective, resolveObjective } from './objective'
 import type { Objective, ObjectiveInput } from './objective'
-import { newLossCall, newResult, putPerTokenValues, readSummary } from './results'
+import {
+  newLossCall,
+  newMetricValues,
+  newResult,
+  putPerTokenValues,
+  readSummary,
+  sharedMetricValues,
+} from './results'
 import type {
   LogitsGradients,
   LossResult,
@@ -89,12 +99,56 @@ export function lossFromLogits(
   objectiveInput?: ObjectiveInput,
   options: LossFromLogitsOptions = {},
 ): PartialLossResult {
+  return runNow(prepareLossFromLogits(inputs, objectiveInput, options, sharedMetricValues))
+}
+
+/**
+ * {@link lossFromLogits} on a thread of its own. All async forms of a device wait in one queue, in the
+ * order in which they were called, each on all of its engine's threads; neither the event loop nor
+ * libuv's threads are held up, and calls of the sync forms do not wait for them.
+ *
+ * Until the promise settles, do not write to the arrays of the call: the result is undefined then,
+ * though nothing worse happens. Their buffers cannot be transferred to another thread from then on
+ * (`markAsUntransferable`, which Node cannot undo). What is queued runs also if the engine is
+ * disposed meanwhile; a worker thread that ends drops what waits.
+ *
+ * Rejects with what the sync form throws; with ERR_DETACHED where a buffer was detached after all;
+ * and, if options.signal aborts before the computation has begun, with the signal's reason.
+ *
+ * @example
+ * const { loss, logitsGrad } = await lossFromLogitsAsync(inputs, 'papoG', { signal })
+ */
+export function lossFromLogitsAsync(
+  inputs: LossFromLogitsInputs,
+  objective?: ObjectiveInput,
+  options?: Queued<LossFromLogitsOptions> & { perToken?: true },
+): Promise<LossFromLogitsResult>
+export function lossFromLogitsAsync(
+  inputs: LossFromLogitsInputs,
+  objective: ObjectiveInput | undefined,
+  options: Queued<LossFromLogitsOptions>,
+): Promise<PartialLossResult>
+export async function lossFromLogitsAsync(
+  inputs: LossFromLogitsInputs,
+  objective?: ObjectiveInput,
+  options: Queued<LossFromLogitsOptions> = {},
+): Promise<PartialLossResult> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareLossFromLogits(inputs, objective, rest, newMetricValues()), signal)
+}
+
+function prepareLossFromLogits(
+  inputs: LossFromLogitsInputs,
+  objectiveInput: ObjectiveInput | undefined,
+  options: LossFromLogitsOptions,
+  metrics: Float64Array,
+): PreparedCall<PartialLossResult> {
   requireKeys('inputs', inputs, logitsInputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, logitsOptionNames)
   const objective = resolveObjective(objectiveInput)
   const engine = options.engine ?? defaultEngine()
   const handle = engineHandle(engine)
-  const call = newLossCall()
+  const call = newLossCall(metrics)
 
   const tokens = toTensor('tokens', inputs.tokens)
   const logits = toTensor('logits', inputs.logits)
@@ -119,9 +173,7 @@ export function lossFromLogits(
   }
   if (requireBoolean('perToken', options.perToken, true))
     putPerTokenValues(call, layout, dtype, branches, result)
-  run(handle, objective, call, layout, gradNorm)
-  readSummary(result)
-  return result
+  return prepared({ handle, objective, descriptor: call, layout, gradNorm, result, metrics })
 }
 
 /**
@@ -150,12 +202,41 @@ export function lossFromLogProbs(
   objectiveInput?: ObjectiveInput,
   options: LossOptions = {},
 ): PartialLossResult {
+  return runNow(prepareLossFromLogProbs(inputs, objectiveInput, options, sharedMetricValues))
+}
+
+/** {@link lossFromLogProbs} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export function lossFromLogProbsAsync(
+  inputs: LossFromLogProbsInputs,
+  objective?: ObjectiveInput,
+  options?: Queued<LossOptions> & { perToken?: true },
+): Promise<LossResult>
+export function lossFromLogProbsAsync(
+  inputs: LossFromLogProbsInputs,
+  objective: ObjectiveInput | undefined,
+  options: Queued<LossOptions>,
+): Promise<LossSummary & Partial<PerTokenValues>>
+export async function lossFromLogProbsAsync(
+  inputs: LossFromLogProbsInputs,
+  objective?: ObjectiveInput,
+  options: Queued<LossOptions> = {},
+): Promise<PartialLossResult> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareLossFromLogProbs(inputs, objective, rest, newMetricValues()), signal)
+}
+
+function prepareLossFromLogProbs(
+  inputs: LossFromLogProbsInputs,
+  objectiveInput: ObjectiveInput | undefined,
+  options: LossOptions,
+  metrics: Float64Array,
+): PreparedCall<PartialLossResult> {
   requireKeys('inputs', inputs, logProbsInputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, logProbsOptionNames)
   const objective = resolveObjective(objectiveInput)
   const engine = options.engine ?? defaultEngine()
   const handle = engineHandle(engine)
-  const call = newLossCall()
+  const call = newLossCall(metrics)
 
   const logProbs = toTensor('logProbs', inputs.logProbs)
   const layout = readLayout(tokenShape('logProbs', logProbs), inputs)
@@ -176,9 +257,15 @@ export function lossFromLogProbs(
   }
   if (requireBoolean('perToken', options.perToken, true))
     putPerTokenValues(call, layout, dtype, branches, result)
-  run(handle, objective, call, layout, false)
-  readSummary(result)
-  return result
+  return prepared({
+    handle,
+    objective,
+    descriptor: call,
+    layout,
+    gradNorm: false,
+    result,
+    metrics,
+  })
 }
 
 function readLayout(shape: readonly number[], inputs: TokenInputs): TokenLayout {
@@ -200,24 +287,34 @@ function putTokenInputs(
   putPerTokenOrResponse(call, 'sftMask', inputs.sftMask, layout, 'uint8')
 }
 
-function run(
-  handle: NativeEngine,
-  objective: Objective,
-  call: Descriptor<LossSlot>,
-  layout: TokenLayout,
-  gradNorm: boolean,
-): void {
-  try {
-    addon.loss(
-      handle,
-      encodedObjective(objective),
-      call.slots,
-      call.shapes,
-      layout.cuSeqlens,
-      layout.responses,
-      gradNorm,
-    )
-  } catch (error) {
-    throw fromNative(error)
+interface LossCall {
+  readonly handle: NativeEngine
+  readonly objective: Objective
+  readonly descriptor: Descriptor<LossSlot>
+  readonly layout: TokenLayout
+  readonly gradNorm: boolean
+  readonly result: PartialLossResult
+  readonly metrics: Float64Array
+}
+
+function prepared(call: LossCall): PreparedCall<PartialLossResult> {
+  const { handle, objective, descriptor, layout, gradNorm, result, metrics } = call
+  return {
+    descriptor,
+    run: (jobs) =>
+      addon.loss(
+        handle,
+        encodedObjective(objective),
+        descriptor.slots,
+        descriptor.shapes,
+        layout.cuSeqlens,
+        layout.responses,
+        gradNorm,
+        jobs,
+      ),
+    finish: () => {
+      readSummary(result, metrics)
+      return result
+    },
   }
 }

@@ -1,4 +1,3 @@
-import { allocate } from '../dtype'
 import type { DType } from '../dtype'
 import { Descriptor, DescriptorLayout } from '../descriptor'
 import { slotNames } from '../native'
@@ -71,14 +70,18 @@ export type PartialLossResult = LossSummary & LogitsGradients & Partial<PerToken
 const lossLayout = new DescriptorLayout(slotNames.loss)
 export type LossSlot = (typeof slotNames.loss)[number]
 
-export function newLossCall(): Descriptor<LossSlot> {
+export function newLossCall(metrics: Float64Array): Descriptor<LossSlot> {
   const call = new Descriptor<LossSlot>(lossLayout)
-  call.vector('metrics', metricValues, 'float64', metricValues.length)
+  call.vector('metrics', metrics, 'float64', metrics.length)
   return call
 }
 
-// Filled by one call and read right after it.
-const metricValues = new Float64Array(metricNames.length)
+export function newMetricValues(): Float64Array {
+  return new Float64Array(metricNames.length)
+}
+
+/** For a call that is run at once: filled by it and read right after. */
+export const sharedMetricValues = newMetricValues()
 
 const noTerms: Terms = {
   policy: NaN,
@@ -88,16 +91,16 @@ const noTerms: Terms = {
   maskedEntropy: NaN,
   sft: NaN,
 }
-const noMetrics = readMetrics(new Float64Array(metricNames.length).fill(NaN))
+const noMetrics = readMetrics(newMetricValues().fill(NaN))
 
 /** A result to be filled: tensors before the call, the summary after it. */
 export function newResult(): PartialLossResult {
   return { loss: NaN, terms: noTerms, weightedTerms: noTerms, metrics: noMetrics }
 }
 
-/** Fills the scalars of a result from the call that has just returned. */
-export function readSummary(result: LossSummary): void {
-  const m = readMetrics(metricValues)
+/** Fills the scalars of a result from the metrics of its call. */
+export function readSummary(result: LossSummary, metrics: Float64Array): void {
+  const m = readMetrics(metrics)
   result.loss = m.loss
   result.terms = {
     policy: m.policy,
@@ -140,7 +143,7 @@ export function putPerTokenValues(
   const { rows, shape } = layout
   const { masked, entropies, maskedEntropies, exactPerceptionKl } = branches
   const pairs = Number(masked) + Number(entropies) + Number(maskedEntropies)
-  const block = allocate('result', dtype, rows * (5 + 2 * pairs + Number(exactPerceptionKl)))
+  const block = call.allocate('result', dtype, rows * (5 + 2 * pairs + Number(exactPerceptionKl)))
   let used = 0
   const next = (slot: LossSlot): Tensor => {
     const data = block.subarray(used, used + rows)
@@ -169,7 +172,7 @@ export function newPerToken<Name extends string>(
   layout: Pick<TokenLayout, 'rows' | 'shape'>,
   dtype: DType,
 ): Tensor {
-  const data = allocate(slot, dtype, layout.rows)
+  const data = call.allocate(slot, dtype, layout.rows)
   call.vector(slot, data, dtype, layout.rows)
   return makeTensor(data, dtype, layout.shape, layout.shape[layout.shape.length - 1]!)
 }

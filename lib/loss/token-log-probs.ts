@@ -1,8 +1,11 @@
 import { Descriptor, DescriptorLayout } from '../descriptor'
+import { runNow } from '../call'
+import type { PreparedCall } from '../call'
 import { defaultEngine, engineHandle, valueDType } from '../engine'
 import type { Engine } from '../engine'
-import { fromNative } from '../errors'
 import { addon, slotNames } from '../native'
+import { runQueued, takeSignal } from '../queue'
+import type { Queued } from '../queue'
 import { requireBoolean, requireKeys, requireNumber } from '../options'
 import { elementsOf, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
@@ -52,6 +55,22 @@ export function tokenLogProbs(
   inputs: TokenLogProbsInputs,
   options: TokenLogProbsOptions = {},
 ): TokenLogProbs {
+  return runNow(prepareTokenLogProbs(inputs, options))
+}
+
+/** {@link tokenLogProbs} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function tokenLogProbsAsync(
+  inputs: TokenLogProbsInputs,
+  options: Queued<TokenLogProbsOptions> = {},
+): Promise<TokenLogProbs> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareTokenLogProbs(inputs, rest), signal)
+}
+
+function prepareTokenLogProbs(
+  inputs: TokenLogProbsInputs,
+  options: TokenLogProbsOptions,
+): PreparedCall<TokenLogProbs> {
   requireKeys('inputs', inputs, inputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, optionNames)
   const engine = options.engine ?? defaultEngine()
@@ -74,10 +93,9 @@ export function tokenLogProbs(
     logSumExps: newPerToken(call, 'logSumExps', layout, dtype),
   }
   if (withEntropies) result.entropies = newPerToken(call, 'entropies', layout, dtype)
-  try {
-    addon.tokenLogProbs(handle, temperature, call.slots, call.shapes)
-  } catch (error) {
-    throw fromNative(error)
+  return {
+    descriptor: call,
+    run: (jobs) => addon.tokenLogProbs(handle, temperature, call.slots, call.shapes, jobs),
+    finish: () => result,
   }
-  return result
 }

@@ -1,8 +1,9 @@
+import { runNow } from '../call'
+import type { PreparedCall } from '../call'
 import { Descriptor, DescriptorLayout } from '../descriptor'
-import { allocate } from '../dtype'
 import { defaultEngine, engineHandle } from '../engine'
 import type { Engine } from '../engine'
-import { fromNative, invalid } from '../errors'
+import { invalid } from '../errors'
 import { putVector } from '../loss/inputs'
 import { addon, slotNames } from '../native'
 import { requireBoolean, requireKeys } from '../options'
@@ -54,6 +55,10 @@ type MaskCall = Descriptor<(typeof slotNames.maskPatches)[number]>
  * @throws PapoError with the argument's name
  */
 export function maskPatches(image: TensorLike, options: MaskPatchesOptions): Tensor {
+  return runNow(prepareMaskPatches(image, options))
+}
+
+function prepareMaskPatches(image: TensorLike, options: MaskPatchesOptions): PreparedCall<Tensor> {
   requireKeys('options', options, optionNames)
   const source = toTensor('image', image)
   const size = imageSize(source, options)
@@ -70,12 +75,11 @@ export function maskPatches(image: TensorLike, options: MaskPatchesOptions): Ten
     )
   putVector(call, 'patchMask', patchMask, 'uint8')
   const masked = putImages(call, source, size, requireBoolean('inPlace', options.inPlace, false))
-  try {
-    addon.maskPatches(handle, { ...size, patchSize }, call.slots, call.shapes)
-  } catch (error) {
-    throw fromNative(error)
+  return {
+    descriptor: call,
+    run: (jobs) => addon.maskPatches(handle, { ...size, patchSize }, call.slots, call.shapes, jobs),
+    finish: () => masked,
   }
-  return masked
 }
 
 function imageSize(image: Tensor, options: MaskPatchesOptions): ImageSize {
@@ -117,7 +121,7 @@ function putImages(call: MaskCall, image: Tensor, size: ImageSize, inPlace: bool
       'pixels without gaps',
       `rowStride ${image.rowStride}`,
     )
-  const out = inPlace ? data : allocate('image', 'uint8', pixels * channels)
+  const out = inPlace ? data : call.allocate('image', 'uint8', pixels * channels)
   call.matrix('image', data, 'uint8', pixels, channels, channels)
   call.matrix('out', out, 'uint8', pixels, channels, channels)
   if (inPlace) return image

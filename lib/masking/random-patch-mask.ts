@@ -1,7 +1,9 @@
+import { runNow } from '../call'
+import type { PreparedCall } from '../call'
 import { Descriptor, DescriptorLayout } from '../descriptor'
 import { defaultEngine, engineHandle } from '../engine'
 import type { Engine } from '../engine'
-import { describe, fromNative, invalid } from '../errors'
+import { describe, invalid } from '../errors'
 import { newPerToken } from '../loss/results'
 import { addon, slotNames } from '../native'
 import { requireInteger, requireKeys, requireNumber } from '../options'
@@ -51,6 +53,10 @@ const layoutOfCall = new DescriptorLayout(slotNames.randomPatchMask)
  * const masked = maskPatches(Tensor.from(pixels, { shape: [height, width, 3] }), { patchMask })
  */
 export function randomPatchMask(options: RandomPatchMaskOptions): Tensor {
+  return runNow(prepareRandomPatchMask(options))
+}
+
+function prepareRandomPatchMask(options: RandomPatchMaskOptions): PreparedCall<Tensor> {
   requireKeys('options', options, optionNames)
   const height = requireSide('height', options.height)
   const width = requireSide('width', options.width)
@@ -65,12 +71,11 @@ export function randomPatchMask(options: RandomPatchMaskOptions): Tensor {
   const call = new Descriptor<'patchMask'>(layoutOfCall)
   const shape = [rows, columns]
   const mask = newPerToken(call, 'patchMask', { rows: rows * columns, shape }, 'uint8')
-  try {
-    addon.randomPatchMask(handle, settings, call.slots, call.shapes)
-  } catch (error) {
-    throw fromNative(error)
+  return {
+    descriptor: call,
+    run: (jobs) => addon.randomPatchMask(handle, settings, call.slots, call.shapes, jobs),
+    finish: () => mask,
   }
-  return mask
 }
 
 function requireUint64(name: string, value: unknown): bigint {

@@ -1,0 +1,94 @@
+import type { PreparedCall } from './call'
+import { describe, fromNative, invalid } from './errors'
+import type { PapoError, PapoErrorCode } from './errors'
+import { protect } from './in-flight'
+import { addon } from './native'
+import type { NativeJobs } from './native'
+
+export interface QueueOptions {
+  /** Gives the call up if it has not begun: it then rejects with the signal's reason. */
+  signal?: AbortSignal
+}
+
+/** What every async form takes beside the options of the function that it is the form of. */
+export type Queued<Options> = Options & QueueOptions
+
+interface Pending {
+  readonly succeed: () => void
+  readonly fail: (error: PapoError) => void
+}
+
+// Holds every call with its arrays until the computation is done with them.
+const pending = new Map<number, Pending>()
+let jobs: NativeJobs | undefined
+
+function settled(job: number, code: PapoErrorCode | undefined, message: string | undefined): void {
+  const call = pending.get(job)
+  pending.delete(job)
+  if (code === undefined) call?.succeed()
+  else call?.fail(fromNative({ code, message }))
+}
+
+/**
+ * Hands a call to the queue of its device, where calls run one after the other in the order in which
+ * they were made, on a thread of their own; libuv's threads stay free.
+ */
+export function runQueued<Result>(
+  call: PreparedCall<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (signal?.aborted) return Promise.reject(signal.reason)
+  return new Promise((resolve, reject) => {
+    const release = protect(call.descriptor.callersBuffers())
+    const end = (): void => {
+      release()
+      signal?.removeEventListener('abort', abort)
+    }
+    const succeed = (): void => {
+      end()
+      const lost = call.descriptor.detached()
+      if (lost !== undefined) reject(lostBuffer(lost))
+      else resolve(call.finish())
+    }
+    const fail = (error: unknown): void => {
+      end()
+      reject(error)
+    }
+    const abort = (): void => {
+      if (!jobs!.cancel(job)) return
+      pending.delete(job)
+      fail(signal!.reason)
+    }
+    let job = 0
+    try {
+      jobs ??= new addon.Jobs(settled)
+      job = call.run(jobs)!
+    } catch (error) {
+      fail(fromNative(error))
+      return
+    }
+    pending.set(job, { succeed, fail })
+    signal?.addEventListener('abort', abort)
+  })
+}
+
+function lostBuffer(argument: string): PapoError {
+  return invalid(
+    'ERR_DETACHED',
+    argument,
+    'a buffer of this thread until the call is done',
+    'one that was transferred',
+  )
+}
+
+/** The signal, and the options without it, which the sync form knows. */
+export function takeSignal<Options extends object>(
+  options: Queued<Options>,
+): [AbortSignal | undefined, Options] {
+  if (typeof options !== 'object' || options === null || !('signal' in options))
+    return [undefined, options]
+  const { signal, ...rest } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw invalid('ERR_INVALID_OPTION', 'signal', 'an AbortSignal', describe(signal))
+  return [signal, rest as unknown as Options]
+}
