@@ -2,46 +2,58 @@ import { types } from 'node:util'
 import { markAsUntransferable } from 'node:worker_threads'
 import { invalid } from './errors'
 
-// A queued computation reads and writes buffers while JavaScript goes on. Memory that a buffer loses
-// to another one is freed when that one is collected, so a buffer in use must not lose it.
+// A queued computation reads and writes buffers while JavaScript goes on. Memory that a buffer hands
+// to another one is freed when that one is collected, so a buffer in use must not hand it over.
 
-const counts = new WeakMap<ArrayBufferLike, number>()
+const marked = new WeakSet<ArrayBufferLike>()
+const uses = new WeakMap<ArrayBufferLike, number>()
 const transfers = ['transfer', 'transferToFixedLength'] as const
+const transferIgnoresMark = probeTransfer()
+
+// Node 22 lets ArrayBuffer.prototype.transfer through, Node 24 does not, Node 20 has none.
+function probeTransfer(): boolean {
+  const buffer: ArrayBuffer & { transfer?: () => unknown } = new ArrayBuffer(8)
+  if (buffer.transfer === undefined) return false
+  markAsUntransferable(buffer)
+  try {
+    buffer.transfer()
+    return true
+  } catch {
+    return false
+  }
+}
 
 /**
- * Keeps buffers from being detached while a queued call uses them, until the returned function is
- * called. postMessage and structuredClone refuse them (or, in Node 20 and older, copy them) for
- * good: Node has no way to take that mark back. ArrayBuffer.prototype.transfer, which some versions
- * of Node let through, is shadowed for the time of the call.
+ * Keeps buffers from being detached while a queued call uses them, until release().
+ *
+ * postMessage and structuredClone refuse them (or, in Node 20, copy them) from then on: Node has no
+ * way to take that mark back. Where transfer() ignores it, that is shadowed for the time of the call.
  */
-export function protect(buffers: Iterable<ArrayBufferLike>): () => void {
-  const protectedOnes: ArrayBuffer[] = []
+export function protect(buffers: Iterable<ArrayBufferLike>): void {
   for (const buffer of buffers) {
     if (!types.isArrayBuffer(buffer)) continue
-    const count = counts.get(buffer) ?? 0
-    if (count === 0) shut(buffer)
-    counts.set(buffer, count + 1)
-    protectedOnes.push(buffer)
-  }
-  return () => {
-    for (const buffer of protectedOnes) {
-      const count = counts.get(buffer)! - 1
-      if (count === 0) counts.delete(buffer)
-      else counts.set(buffer, count)
-      if (count === 0) reopen(buffer)
+    if (!marked.has(buffer)) {
+      markAsUntransferable(buffer)
+      marked.add(buffer)
     }
+    if (transferIgnoresMark) countUse(buffer, 1)
   }
 }
 
-function shut(buffer: ArrayBuffer): void {
-  markAsUntransferable(buffer)
-  for (const name of transfers)
-    if (name in buffer)
-      Object.defineProperty(buffer, name, { value: refuseTransfer, configurable: true })
+/** Ends one protect() of the same buffers. */
+export function release(buffers: Iterable<ArrayBufferLike>): void {
+  if (!transferIgnoresMark) return
+  for (const buffer of buffers) if (types.isArrayBuffer(buffer)) countUse(buffer, -1)
 }
 
-function reopen(buffer: ArrayBuffer): void {
-  for (const name of transfers) Reflect.deleteProperty(buffer, name)
+function countUse(buffer: ArrayBuffer, change: 1 | -1): void {
+  const before = uses.get(buffer) ?? 0
+  const after = before + change
+  uses.set(buffer, after)
+  if (before === 0)
+    for (const name of transfers)
+      Object.defineProperty(buffer, name, { value: refuseTransfer, configurable: true })
+  if (after === 0) for (const name of transfers) Reflect.deleteProperty(buffer, name)
 }
 
 function refuseTransfer(): never {

@@ -1,7 +1,7 @@
 import type { PreparedCall } from './call'
 import { describe, fromNative, invalid } from './errors'
 import type { PapoError, PapoErrorCode } from './errors'
-import { protect } from './in-flight'
+import { protect, release } from './in-flight'
 import { addon } from './native'
 import type { NativeJobs } from './native'
 
@@ -39,9 +39,12 @@ export function runQueued<Result>(
 ): Promise<Result> {
   if (signal?.aborted) return Promise.reject(signal.reason)
   return new Promise((resolve, reject) => {
-    const release = protect(call.descriptor.callersBuffers())
+    const origin: { stack?: string } = {}
+    Error.captureStackTrace(origin, runQueued)
+    const buffers = call.descriptor.callersBuffers()
+    protect(buffers)
     const end = (): void => {
-      release()
+      release(buffers)
       signal?.removeEventListener('abort', abort)
     }
     const succeed = (): void => {
@@ -67,9 +70,17 @@ export function runQueued<Result>(
       fail(fromNative(error))
       return
     }
-    pending.set(job, { succeed, fail })
+    pending.set(job, { succeed, fail: (error) => fail(withOrigin(error, origin.stack)) })
     signal?.addEventListener('abort', abort)
   })
+}
+
+// An error made when the computation is done knows nothing of the call: its frames are those of the
+// event loop.
+function withOrigin(error: PapoError, stack = ''): PapoError {
+  const frames = stack.slice(stack.indexOf('\n') + 1)
+  error.stack = `${error.name}: ${error.message}\n${frames}`
+  return error
 }
 
 function lostBuffer(argument: string): PapoError {
