@@ -14,4 +14,4 @@ const sum = logitsGrad.toFloat32Array().reduce((total, g) => total + g, 0)
 console.log(
   `loss ${loss.toFixed(4)}; the gradient is in the logits' memory: ${logitsGrad.data === bits}`,
 )
-console.log(`each row of it sums to 0 up to rounding: ${sum.toExponential(1)} over all ${N * V}`)
+console.log(`each row of it sums to 0 up to rounding: ${Math.abs(sum) < 1e-4}`)

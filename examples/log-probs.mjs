@@ -13,15 +13,10 @@ const { terms, weightedTerms, logProbsGrad } = lossFromLogProbs(
   },
   { profile: 'papoG3b', perceptionKlCoef: 0.01 },
 )
-console.log(
-  'advantages',
-  Array.from(advantages.data, (a) => +a.toFixed(4)),
-)
+const show = (tensor) => Array.from(tensor.data, (value) => value.toFixed(4)).join(' ')
+console.log('advantages', show(advantages))
 for (const [name, value] of Object.entries(terms)) {
   console.log(`${name.padEnd(14)} ${value.toFixed(4)} weighted ${weightedTerms[name].toFixed(4)}`)
 }
 // What an autodiff framework multiplies its own dlogProbs by.
-console.log(
-  'dloss/dlogProbs',
-  Array.from(logProbsGrad.data, (g) => +g.toFixed(4)),
-)
+console.log('dloss/dlogProbs', show(logProbsGrad))

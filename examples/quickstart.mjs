@@ -11,7 +11,5 @@ const { loss, metrics, logitsGrad } = lossFromLogits({
   advantages: Float32Array.of(1, -1), // one a response
 })
 console.log(`loss ${loss.toFixed(4)}, perception KL ${metrics.perceptionKl.toFixed(4)} nats`)
-console.log(
-  'gradient of the first token:',
-  Array.from(logitsGrad.data.subarray(0, V), (g) => +g.toFixed(4)),
-)
+const first = Array.from(logitsGrad.data.subarray(0, V), (g) => g.toFixed(4))
+console.log(`gradient of the first token: ${first.join(' ')}`)

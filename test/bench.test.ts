@@ -153,6 +153,7 @@ describe('papo-kernels bench', () => {
       'grpo gradient/reused float32 V=33',
       'latency papoG gradient/reused float32 V=64',
       'latency papoG gradient/new float32 V=64',
+      'latency papoG gradient/reused float32 V=64 queued',
     ])
     for (const row of rows) {
       const { p10, median, p90 } = row.milliseconds

@@ -1,7 +1,3 @@
-import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import path from 'node:path'
-
 import { Engine, instructionSets } from '../lib'
 import { UsageError } from '../lib/cli/arguments'
 import { summarize, table } from '../lib/demo/display'
@@ -177,19 +173,5 @@ describe('papo-kernels demo', () => {
     expect((error as Error).message).toContain(word)
     expect((error as Error).message).not.toContain('\n')
     expect(written).toBe('')
-  })
-})
-
-describe('examples', () => {
-  const folder = path.resolve(__dirname, '../examples')
-  const files = readdirSync(folder).filter((name) => /\.m?js$/.test(name))
-
-  test.each(files)('%s runs and prints numbers', (name) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [path.join(folder, name)], {
-      encoding: 'utf8',
-    })
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toMatch(/\d\.\d/)
-    expect(stdout).not.toMatch(/NaN|undefined|Infinity/)
   })
 })

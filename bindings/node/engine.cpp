@@ -72,7 +72,8 @@ Napi::Value Engine::dispose(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::instructionSet(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), papo_engine_instruction_set(lane_ ? lane_->engine() : nullptr));
+  return Napi::String::New(info.Env(),
+                           papo_engine_instruction_set(lane_ ? lane_->engine() : nullptr));
 }
 
 Napi::Value Engine::threads(const Napi::CallbackInfo& info) {

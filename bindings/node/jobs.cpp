@@ -18,10 +18,7 @@ class Jobs::LaneJob final : public Job {
  public:
   LaneJob(Jobs* jobs, uint64_t id, std::shared_ptr<Lane> lane,
           std::unique_ptr<Computation> computation)
-      : Job(jobs, id),
-        jobs_(jobs),
-        lane_(std::move(lane)),
-        computation_(std::move(computation)) {}
+      : Job(jobs, id), jobs_(jobs), lane_(std::move(lane)), computation_(std::move(computation)) {}
 
   void execute() noexcept override {
     outcome_ = lane_->run(*computation_);
@@ -107,9 +104,8 @@ Napi::Value Jobs::enqueue(Napi::Env env, int32_t device, std::shared_ptr<Lane> l
 
 Napi::Value Jobs::cancel(const Napi::CallbackInfo& info) {
   const auto job = static_cast<uint64_t>(info[0].ToNumber().Int64Value());
-  const bool cancelled = std::any_of(queues_.begin(), queues_.end(), [&](JobQueue* queue) {
-    return queue->cancel(this, job);
-  });
+  const bool cancelled = std::any_of(queues_.begin(), queues_.end(),
+                                     [&](JobQueue* queue) { return queue->cancel(this, job); });
   if (cancelled) countOne(info.Env(), -1);
   return Napi::Boolean::New(info.Env(), cancelled);
 }

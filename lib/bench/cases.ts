@@ -24,6 +24,8 @@ export interface LossCase extends CaseBase {
   readonly kind: 'loss'
   readonly profile: ProfileName
   readonly gradient: GradientMode
+  /** The async form, up to its promise. */
+  readonly queued: boolean
 }
 
 export interface LogProbsCase extends CaseBase {
@@ -67,10 +69,9 @@ export function benchCases(sizes: CaseSizes): BenchCase[] {
     vocabSizes.flatMap((vocabSize) => matrixCases({ dtype, rows: tokens, vocabSize }, quick)),
   )
   const small = { dtype: 'float32', rows: 32, vocabSize: 64 } as const
-  const latency = (['reused', 'new'] as const).map((mode) =>
-    lossCase(small, 'papoG', mode, latencyWord),
-  )
-  return [...matrices, advantagesCase(4096, 512), ...latency]
+  const latency = (['reused', 'new'] as const).map((mode) => latencyCase(small, mode, false))
+  const queued = latencyCase(small, 'reused', true)
+  return [...matrices, advantagesCase(4096, 512), ...latency, queued]
 }
 
 interface MatrixSize {
@@ -104,12 +105,7 @@ export function readsMaskedLogits(profile: ProfileName): boolean {
   return perceptionKlCoef !== 0 || maskedEntropyCoef !== 0
 }
 
-function lossCase(
-  size: MatrixSize,
-  profile: ProfileName,
-  gradient: GradientMode,
-  prefix?: string,
-): LossCase {
+function lossCase(size: MatrixSize, profile: ProfileName, gradient: GradientMode): LossCase {
   const objective = resolveObjective(profile)
   const branches = readsMaskedLogits(profile) ? 2 : 1
   const toBoth = branches === 2 && objective.perceptionGradient === 'both'
@@ -122,17 +118,23 @@ function lossCase(
     (exactKl ? exactKlFlops : 0) +
     written * (isExact ? exactGradientFlops : gradientFlops)
   const what = gradient === 'none' ? 'forward' : `gradient/${gradient}`
-  const words = [profile, what, size.dtype, `V=${size.vocabSize}`]
   return {
     kind: 'loss',
-    name: (prefix === undefined ? words : [prefix, ...words]).join(' '),
+    name: [profile, what, size.dtype, `V=${size.vocabSize}`].join(' '),
     ...size,
     branches,
     profile,
     gradient,
+    queued: false,
     flops: logits * perLogit,
     bytes: logits * (branches + written) * elementBytes[size.dtype],
   }
+}
+
+function latencyCase(size: MatrixSize, gradient: GradientMode, queued: boolean): LossCase {
+  const base = lossCase(size, 'papoG', gradient)
+  const words = [latencyWord, base.name, ...(queued ? ['queued'] : [])]
+  return { ...base, name: words.join(' '), queued }
 }
 
 function logProbsCase(size: MatrixSize): LogProbsCase {

@@ -15,8 +15,8 @@ export interface Budget {
 
 /** Something that can be run again and again on inputs that are not in the caches. */
 export interface Subject {
-  /** Runs once; run is the number of the call, from 0. */
-  run(run: number): void
+  /** Runs once, to the end of the promise if there is one; run is the number of the call, from 0. */
+  run(run: number): void | Promise<void>
   /** Before each call and outside its time. */
   prepare(run: number): void
 }
@@ -37,20 +37,21 @@ export async function measure(subject: Subject, budget: Budget, peer?: PeerRun):
   const ours: number[] = []
   const theirs: number[] = []
   let run = 0
-  const once = () => {
+  const once = async () => {
     subject.prepare(run)
     const started = process.hrtime.bigint()
-    subject.run(run++)
+    const running = subject.run(run++)
+    if (running !== undefined) await running
     return Number(process.hrtime.bigint() - started) / 1e6
   }
-  for (let i = 0; i < warmUpRuns; i++) once()
+  for (let i = 0; i < warmUpRuns; i++) await once()
   if (peer !== undefined) await peer()
   const end = performance.now() + budget.seconds * 1000
   while (
     ours.length < budget.minRuns ||
     (performance.now() < end && ours.length < budget.maxRuns)
   ) {
-    ours.push(once())
+    ours.push(await once())
     if (peer === undefined) continue
     await sleep(settleMilliseconds)
     theirs.push(await peer())

@@ -78,7 +78,7 @@ function isNoisy({ milliseconds, peers }: BenchRow): boolean {
 
 export const noiseText = `~ p90 above ${noisySpread} times p10, of ours or of the peer\n`
 
-const widths = [46, 11, 22, 8, 9, 8] as const
+const widths = [50, 11, 22, 8, 9, 8] as const
 const peerWidths = [12, 9] as const
 
 export function columnTitles(hasPeer: boolean): string {

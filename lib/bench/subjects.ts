@@ -1,5 +1,12 @@
 // The calls behind the cases, over rotating inputs.
-import { groupAdvantages, lossFromLogits, resolveObjective, Tensor, tokenLogProbs } from '../index'
+import {
+  groupAdvantages,
+  lossFromLogits,
+  lossFromLogitsAsync,
+  resolveObjective,
+  Tensor,
+  tokenLogProbs,
+} from '../index'
 import type { Engine } from '../index'
 import type { AdvantagesCase, BenchCase, LogProbsCase, LossCase } from './cases'
 import { LogitsPool, tokenValues, values } from './inputs'
@@ -56,7 +63,7 @@ function at<Item>(items: readonly Item[], run: number): Item {
 const slotStep = 104_729 // a prime: slots start at different numbers of the pool
 
 function lossSubject(benchCase: LossCase, engine: Engine): CaseSubject {
-  const { rows, vocabSize, dtype, gradient, profile } = benchCase
+  const { rows, vocabSize, dtype, gradient, profile, queued } = benchCase
   const objective = resolveObjective(profile)
   const pool = LogitsPool.of(dtype)
   const slots = Array.from({ length: slotCount(benchCase) }, (_, i) => {
@@ -64,18 +71,22 @@ function lossSubject(benchCase: LossCase, engine: Engine): CaseSubject {
     return gradient === 'reused' ? { ...slot, ...destinations(slot, profile) } : slot
   })
   const tokenInputs = tokenValues(slots[0]!.logits, engine)
-  const call = ({ logits, maskedLogits, ...gradients }: Slot, mode: 'none' | 'new' | 'inPlace') => {
+  type Mode = 'none' | 'new' | 'inPlace'
+  const args = ({ logits, maskedLogits, ...gradients }: Slot, mode: Mode) => {
     const masked = maskedLogits === undefined ? {} : { maskedLogits }
     const options = { gradient: mode, perToken: false, engine, ...gradients }
-    return lossFromLogits({ logits, ...masked, ...tokenInputs }, objective, options)
+    return [{ logits, ...masked, ...tokenInputs }, objective, options] as const
   }
+  const call = (slot: Slot, mode: Mode) => lossFromLogits(...args(slot, mode))
+  const queue = async (slot: Slot, mode: Mode) =>
+    void (await lossFromLogitsAsync(...args(slot, mode)))
   const mode = gradient === 'reused' ? 'new' : gradient
   const { logits, maskedLogits } = slots[0]!
   const first: Slot = maskedLogits === undefined ? { logits } : { logits, maskedLogits }
   return {
     ...first,
     tokenValues: tokenInputs,
-    run: (run) => void call(at(slots, run), mode),
+    run: (run) => (queued ? queue(at(slots, run), mode) : void call(at(slots, run), mode)),
     prepare(run) {
       // In place a run leaves gradients where its logits were.
       if (gradient !== 'inPlace' || run % slots.length !== 0) return
