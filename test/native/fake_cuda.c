@@ -1,5 +1,6 @@
 /* A libcuda.so.1 for tests: as many devices as FAKE_CUDA_DEVICES says (2), the first of them real.
- * FAKE_CUDA_FAIL names a function that fails, with the CUresult FAKE_CUDA_RESULT (999).
+ * FAKE_CUDA_FAIL names a function that fails, with the CUresult FAKE_CUDA_RESULT (999), or ends
+ * the process, where that is "abort".
  * Compiled with -DFAKE_CUDA_OLD it lacks cuDeviceTotalMem_v2 and cuGetErrorName. */
 #include <stddef.h>
 #include <stdio.h>
@@ -13,7 +14,10 @@ static int number(const char* variable, int otherwise) {
 
 static int result_of(const char* function) {
   const char* failing = getenv("FAKE_CUDA_FAIL");
-  return failing && strcmp(failing, function) == 0 ? number("FAKE_CUDA_RESULT", 999) : 0;
+  const char* result = getenv("FAKE_CUDA_RESULT");
+  if (!failing || strcmp(failing, function) != 0) return 0;
+  if (result && strcmp(result, "abort") == 0) abort();
+  return number("FAKE_CUDA_RESULT", 999);
 }
 
 int cuDriverGetVersion(int* version) {
