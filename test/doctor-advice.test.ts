@@ -1,5 +1,6 @@
-import { advise, isOlder, isUsable } from '../lib/doctor/advise'
-import type { Advice, AdviceLevel } from '../lib/doctor/advise'
+import { isOlder } from '../lib/doctor/advice'
+import type { Advice, AdviceLevel } from '../lib/doctor/advice'
+import { advise, isUsable } from '../lib/doctor/advise'
 import type { CudaFacts, Facts } from '../lib/doctor/facts'
 import { cgroupQuota } from '../lib/doctor/machine'
 import { asTable } from '../lib/doctor/render'

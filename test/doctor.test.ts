@@ -116,6 +116,17 @@ describe('papo-kernels doctor', () => {
     expect(report.tools.compiler?.version).toMatch(/^\d/)
   })
 
+  test('docs/doctor.md has every field of it', () => {
+    const page = readFileSync(path.join(root, 'docs/doctor.md'), 'utf8')
+    const { report } = doctorJson()
+    const fields = Object.entries(report).flatMap(([name, value]) => {
+      const parts = Array.isArray(value) ? value[0] : value
+      return [name, ...(name === 'environment' ? [] : Object.keys(parts ?? {}))]
+    })
+    expect(fields.length).toBeGreaterThan(50)
+    for (const field of fields) expect(page).toContain(`\`${field}\``)
+  })
+
   test('--json measures the memory unless told not to', () => {
     const { status, stdout } = papo(root, ['doctor', '--json'])
     const { bandwidth } = JSON.parse(stdout) as Report
@@ -176,7 +187,7 @@ describe('papo-kernels doctor without a usable binary', () => {
     })
     const table = papo(made, ['doctor'])
     expect(table.status).toBe(1)
-    expect(table.stdout).toMatch(/^binary +none, not usable: No native build was found/m)
+    expect(table.stdout).toMatch(/^binary +none, not usable: No native build was found for [^;]*$/m)
     expect(table.stdout).toMatch(/^bandwidth +copy \d/m)
     expect(table.stdout).toMatch(/cannot be used here: see the errors above\n$/)
   })

@@ -1,6 +1,6 @@
-// Sentences about GPUs. A binary without CUDA loses nothing by a missing driver: then they are notes.
-import type { Advice } from './advise'
-import { isOlder } from './advise'
+// Sentences about GPUs; only notes for a binary without CUDA, which loses nothing by their absence.
+import { isOlder, say } from './advice'
+import type { Advice } from './advice'
 import type { CudaDriverFacts, Facts } from './facts'
 
 export function cudaAdvice({ cuda, environment }: Facts): Advice[] {
@@ -14,16 +14,13 @@ export function cudaAdvice({ cuda, environment }: Facts): Advice[] {
   ]
   return sentences
     .filter((sentence) => sentence !== undefined)
-    .map((sentence) => ({ level, about: 'cuda', sentence, commands: [] }))
+    .map((sentence) => say(level, 'cuda', sentence))
 }
 
 function driverSentence(driver: CudaDriverFacts, cuda: Facts['cuda']): string | undefined {
   switch (driver.state) {
     case 'absent':
-      return cuda.kernelModule === null
-        ? 'no NVIDIA driver: for an NVIDIA GPU, install the driver package of the system'
-        : `the NVIDIA kernel module ${cuda.kernelModule} is loaded, but there is no libcuda.so.1: ` +
-            'in a container, start it with the GPUs (docker run --gpus all); else reinstall the driver'
+      return absenceSentence(cuda)
     case 'incomplete':
       return (
         `libcuda.so.1 lacks ${driver.function}: it is too old or not the driver's; ` +
@@ -36,6 +33,15 @@ function driverSentence(driver: CudaDriverFacts, cuda: Facts['cuda']): string | 
     case 'ready':
       return oldDriverSentence(driver, cuda)
   }
+}
+
+function absenceSentence({ kernelModule }: Facts['cuda']): string {
+  if (kernelModule === null)
+    return 'no NVIDIA driver: for an NVIDIA GPU, install the driver package of the system'
+  return (
+    `the NVIDIA kernel module ${kernelModule} is loaded, but there is no libcuda.so.1: start a ` +
+    'container with its GPUs (docker run --gpus all), else reinstall the driver'
+  )
 }
 
 /** By the CUresult of the CUDA Driver API Reference Manual. */
@@ -79,5 +85,5 @@ function deviceSentence(
 
 function toolkitSentence({ toolkit }: Facts['cuda']): string | undefined {
   if (toolkit !== null) return undefined
-  return 'no CUDA toolkit for a build with CUDA: install nvcc with its static runtime, or set CUDA_HOME'
+  return 'no CUDA toolkit to build with: install nvcc and its static runtime, or set CUDA_HOME'
 }

@@ -1,19 +1,9 @@
 // From facts to sentences: what is missing, and how to get it. Depends on nothing but the facts.
 import { mending } from '../package'
+import { isOlder, say } from './advice'
+import type { Advice, AdviceLevel } from './advice'
 import { cudaAdvice } from './advise-cuda'
 import type { Facts } from './facts'
-
-/** error: the package cannot be used; warning: less than this machine could do; note: the rest. */
-export type AdviceLevel = 'error' | 'warning' | 'note'
-
-export interface Advice {
-  readonly level: AdviceLevel
-  /** The field of the facts that it is about. */
-  readonly about: keyof Facts
-  readonly sentence: string
-  /** That mend it, in this order. */
-  readonly commands: readonly string[]
-}
 
 /** Errors first, each level in the order of the table. */
 export function advise(facts: Facts): Advice[] {
@@ -40,17 +30,18 @@ export function isUsable(advice: readonly Advice[]): boolean {
 function binaryAdvice(facts: Facts): Advice[] {
   const { problem } = facts.binary
   if (problem === null) return []
+  const { checkout } = facts.package
   // Without the variable a file that loads, of whatever version, is left as it is.
-  const build = facts.package.checkout
+  const build = checkout
     ? ['npm run build:gyp']
     : ['PAPO_KERNELS_BUILD=source npm rebuild papo-kernels']
-  const error = (sentence: string, commands: readonly string[]): Advice[] => [
-    { level: 'error', about: 'binary', sentence, commands },
+  const error = (sentence: string, commands: readonly string[] = build) => [
+    say('error', 'binary', sentence, commands),
   ]
-  if (problem.kind === 'other version') return error(`${problem.message}: build it anew`, build)
-  if (problem.kind === 'unloadable') return error(unloadable(problem.message, facts), build)
-  return facts.package.checkout
-    ? error('this clone has no native binary yet', build)
+  if (problem.kind === 'other version') return error(`${problem.message}: build it anew`)
+  if (problem.kind === 'unloadable') return error(unloadable(problem.message, facts))
+  return checkout
+    ? error('this clone has no native binary yet: build it')
     : error(`no native binary: ${mending.scripts}`, mending.scriptCommands)
 }
 
@@ -75,39 +66,22 @@ function toolAdvice({ tools, binary, platform }: Facts): Advice[] {
     ...(tools.python === null ? ['python3'] : []),
   ]
   if (packages.length === 0) return []
+  const level = binary.problem === null ? 'note' : 'error'
   const install = platform.libc === 'musl' ? 'apk add' : 'apt install'
-  return [
-    {
-      level: binary.problem === null ? 'note' : 'error',
-      about: 'tools',
-      sentence: `no ${packages.join(', no ')}: ${mending.build}`,
-      commands: platform.os === 'linux' ? [`${install} ${packages.join(' ')}`] : [],
-    },
-  ]
+  const commands = platform.os === 'linux' ? [`${install} ${packages.join(' ')}`] : []
+  return [say(level, 'tools', `no ${packages.join(', no ')}: ${mending.build}`, commands)]
 }
 
-function engineAdvice({ engine, processor }: Facts): Advice[] {
-  if (engine.problem !== null)
-    return [
-      {
-        level: 'error',
-        about: 'engine',
-        sentence: `calls that name no engine fail (${engine.problem}): correct or unset the variable`,
-        commands: [],
-      },
-    ]
-  const { quota } = processor
+function engineAdvice({ engine, processor: { quota } }: Facts): Advice[] {
+  if (engine.problem !== null) {
+    const sentence = `calls that name no engine fail (${engine.problem})`
+    return [say('error', 'engine', `${sentence}: correct or unset the variable`)]
+  }
   if (quota === null || engine.threads === null || engine.threads <= Math.ceil(quota)) return []
-  return [
-    {
-      level: 'warning',
-      about: 'engine',
-      sentence:
-        `the engine takes ${engine.threads} threads, and the control group grants the time of ` +
-        `${Number(quota.toFixed(2))} processors: take as many threads`,
-      commands: [`export PAPO_KERNELS_THREADS=${Math.ceil(quota)}`],
-    },
-  ]
+  const sentence =
+    `the engine takes ${engine.threads} threads, and the control group grants the time of ` +
+    `${Number(quota.toFixed(2))} processors: take as many threads`
+  return [say('warning', 'engine', sentence, [`export PAPO_KERNELS_THREADS=${Math.ceil(quota)}`])]
 }
 
 const plain: ReadonlySet<string> = new Set(['portable', 'reference'])
@@ -115,24 +89,23 @@ const plain: ReadonlySet<string> = new Set(['portable', 'reference'])
 function instructionSetAdvice({ instructionSets, engine }: Facts): Advice[] {
   const sets = instructionSets ?? []
   const usable = sets.filter((set) => set.usable)
-  const fast = usable.some(({ name }) => !plain.has(name))
-  const about = 'instructionSets'
-  const absent = sets.filter((set) => !set.usable)
-  const advice = absent.map(({ name, missing }): Advice => {
-    const reason =
-      missing.length > 0
-        ? `${name} is not usable, the processor does not show ${missing.join(', ')}`
-        : `${name} is not usable, the system does not keep its registers`
-    const sentence = `${reason}: in a virtual machine, ask for the host's processor model`
-    return { level: fast ? 'note' : 'warning', about, sentence, commands: [] }
-  })
-  const [fastest] = usable
-  if (fastest === undefined || engine.instructionSet === null) return advice
-  if (engine.instructionSet === fastest.name) return advice
+  const level = usable.some(({ name }) => !plain.has(name)) ? 'note' : 'warning'
+  const advice = sets
+    .filter((set) => !set.usable)
+    .map(({ name, missing }) => {
+      const reason =
+        missing.length > 0
+          ? `the processor does not show ${missing.join(', ')}`
+          : 'the system does not keep its registers'
+      const remedy = "in a virtual machine, ask for the host's processor model"
+      return say(level, 'instructionSets', `${name} is not usable, ${reason}: ${remedy}`)
+    })
+  const fastest = usable[0]?.name
+  if (engine.instructionSet === null || engine.instructionSet === fastest) return advice
   const sentence =
-    `${fastest.name} is faster than ${engine.instructionSet}, which ` +
+    `${fastest} is faster than ${engine.instructionSet}, which ` +
     'PAPO_KERNELS_INSTRUCTION_SET asks for: unset it'
-  return [{ level: 'warning', about, sentence, commands: [] }, ...advice]
+  return [say('warning', 'instructionSets', sentence), ...advice]
 }
 
 const triedPlatforms = ['linux-x64']
@@ -142,9 +115,9 @@ function platformAdvice({ platform }: Facts): Advice[] {
   if (triedPlatforms.includes(name) && platform.libc === 'glibc') return []
   const here = platform.libc === 'musl' ? `${name} with musl` : name
   const sentence =
-    `nobody has tried ${here}: build from source and run papo-kernels verify --engine all; ` +
-    `tried is ${triedPlatforms.join(', ')} with glibc`
-  return [{ level: 'note', about: 'platform', sentence, commands: [] }]
+    `nobody has tried ${here}, only ${triedPlatforms.join(', ')} with glibc: ` +
+    'compare it with the reference values'
+  return [say('note', 'platform', sentence, ['npx papo-kernels verify --engine all'])]
 }
 
 function nodeAdvice({ node }: Facts): Advice[] {
@@ -154,45 +127,27 @@ function nodeAdvice({ node }: Facts): Advice[] {
       ? `this Node offers N-API ${node.napi}, and the binary needs ${node.minNapi}`
       : undefined
   if (reason === undefined) return []
-  const sentence = `${reason}: install Node ${node.minVersion} or newer, from nodejs.org or the system`
-  return [{ level: 'error', about: 'node', sentence, commands: [] }]
-}
-
-/** Of version numbers, as far as the second one goes. */
-export function isOlder(version: string, than: string): boolean {
-  const parts = version.split('.').map(Number)
-  for (const [i, needed] of than.split('.').map(Number).entries()) {
-    const part = parts[i] ?? 0
-    if (part !== needed) return part < needed
-  }
-  return false
+  const remedy = `install Node ${node.minVersion} or newer, from nodejs.org or the system`
+  return [say('error', 'node', `${reason}: ${remedy}`)]
 }
 
 function memoryAdvice({ memory }: Facts): Advice[] {
   if (memory.hugePages !== 'never') return []
-  return [
-    {
-      level: 'note',
-      about: 'memory',
-      sentence: 'huge pages are off, which makes gradients in new tensors slower: switch them on',
-      commands: ['echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled'],
-    },
-  ]
+  const sentence = 'huge pages are off, which makes gradients in new tensors slower: allow them'
+  const command = 'echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled'
+  return [say('note', 'memory', sentence, [command])]
 }
 
 const variables = ['THREADS', 'INSTRUCTION_SET', 'BUILD', 'CUDA', 'PREBUILD']
 
 function environmentAdvice({ environment }: Facts): Advice[] {
   const known = variables.map((name) => `PAPO_KERNELS_${name}`)
-  const unknown = Object.keys(environment).filter(
-    (name) => name.startsWith('PAPO_KERNELS_') && !known.includes(name),
-  )
-  return unknown.map((name) => ({
-    level: 'warning',
-    about: 'environment',
-    sentence: `nothing reads ${name}: the variables are ${known.join(', ')}`,
-    commands: [],
-  }))
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('PAPO_KERNELS_') && !known.includes(name))
+    .map((name) => {
+      const sentence = `nothing reads ${name}: the variables are ${known.join(', ')}`
+      return say('warning', 'environment', sentence)
+    })
 }
 
 function torchAdvice({ torch }: Facts): Advice[] {
@@ -200,5 +155,5 @@ function torchAdvice({ torch }: Facts): Advice[] {
   const sentence =
     'no PyTorch for papo-kernels bench --peers: install it, or name a python that has it ' +
     'by PAPO_PYTHON'
-  return [{ level: 'note', about: 'torch', sentence, commands: ['python3 -m pip install torch'] }]
+  return [say('note', 'torch', sentence, ['python3 -m pip install torch'])]
 }

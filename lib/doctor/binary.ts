@@ -48,16 +48,17 @@ export function binaryFacts(probed: ProbeResult): BinaryFacts {
 }
 
 function problemOf({ problem, instructionSets, ended }: ProbeResult): BinaryProblem | null {
-  if (problem !== undefined) return { ...problem, message: oneLine(problem.message) }
+  if (problem !== undefined) return { ...problem, message: oneLine(problem) }
   if (instructionSets !== undefined) return null
   return { kind: 'unloadable', message: ended ?? 'the binary did not answer' }
 }
 
 /** The reason alone: of the error of lib/native.ts that is its last line, in brackets. */
-function oneLine(message: string): string {
-  const reason = /\((.*)\)$/s.exec(message.split('\n').at(-1) ?? '')?.[1]
-  const lines = (message.startsWith('papo-kernels') ? reason : undefined) ?? message
-  return lines.replace(/\s*\n\s*/g, '; ')
+function oneLine({ kind, message }: BinaryProblem): string {
+  const lines = message.split('\n').map((line) => line.trim())
+  if (kind === 'other version') return lines.at(-1)?.replace(/^\(|\)$/g, '') ?? message
+  // node-gyp-build adds where it looked.
+  return kind === 'missing' ? (lines[0] ?? message) : lines.join('; ')
 }
 
 function kindOf(file: string | null): BinaryFacts['kind'] {

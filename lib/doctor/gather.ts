@@ -16,7 +16,7 @@ import {
 import type { ProbeResult } from './binary'
 import { toolFacts, toolkitFacts, torchFacts } from './tools'
 
-/** Everything about this machine and this binary; judges nothing, and throws for no state of them. */
+/** All about this machine and this binary; judges nothing, and throws for no state of them. */
 export async function gather(options: { readonly bandwidth: boolean }): Promise<Facts> {
   const probed = probeBinary()
   const engine = engineFacts(probed)

@@ -66,7 +66,7 @@ export function processorFacts(): ProcessorFacts {
   }
 }
 
-/** From "microseconds in a period, the period"; unlimited is "max" in version 2, -1 in version 1. */
+/** From "microseconds a period, the period"; unlimited is "max" in version 2, -1 in version 1. */
 export function cgroupQuota(text: string): number | null {
   const [quota, period] = text.trim().split(/\s+/).map(Number)
   return quota !== undefined && period !== undefined && quota > 0 && period > 0

@@ -1,7 +1,7 @@
 import path from 'node:path'
 
+import type { Advice } from './advice'
 import { libcText } from './advise'
-import type { Advice } from './advise'
 import type { Facts, InstructionSetFacts, Tool } from './facts'
 
 export const schemaVersion = 1
@@ -29,7 +29,8 @@ export function asTable(report: Report): string {
 
 function verdict({ usable, engine }: Report): string {
   if (!usable) return 'papo-kernels cannot be used here: see the errors above'
-  return `papo-kernels is usable here, with ${engine.instructionSet} on ${threadText(engine.threads)}`
+  const threads = threadText(engine.threads)
+  return `papo-kernels is usable here, with ${engine.instructionSet} on ${threads}`
 }
 
 function rowsOf(report: Report): [title: string, cell: string][] {
@@ -44,7 +45,7 @@ function rowsOf(report: Report): [title: string, cell: string][] {
     ['memory', memoryText(report)],
     ['bandwidth', bandwidthText(report)],
     ['environment', environmentText(report)],
-    ['CUDA runtime', report.cuda.runtime ?? 'none in this build'],
+    ['CUDA runtime', runtimeText(report)],
     ['NVIDIA driver', driverText(report)],
     ...report.cuda.devices.map(({ name, computeCapability, memory }, i): [string, string] => [
       `GPU ${i}`,
@@ -85,7 +86,8 @@ function platformText({ platform }: Report): string {
 }
 
 function nodeText({ node }: Report): string {
-  return `${node.version} (needs ${node.minVersion}), N-API ${node.napi} (needs ${node.minNapi}), V8 ${node.v8}`
+  const napi = `N-API ${node.napi} (needs ${node.minNapi})`
+  return `${node.version} (needs ${node.minVersion}), ${napi}, V8 ${node.v8}`
 }
 
 function processorText({ processor: { model, logicalCores, available, quota } }: Report): string {
@@ -114,9 +116,13 @@ function environmentText({ environment }: Report): string {
   return set.join(' ') || 'no variable of the package is set'
 }
 
+function runtimeText({ cuda: { runtime, driver } }: Report): string {
+  return runtime ?? (driver === null ? 'unknown without a binary' : 'none in this build')
+}
+
 function driverText({ cuda: { driver, kernelModule } }: Report): string {
   const module = kernelModule === null ? undefined : `kernel module ${kernelModule}`
-  if (driver === null) return ['not asked', module].filter(Boolean).join(', ')
+  if (driver === null) return ['unknown without a binary', module].filter(Boolean).join(', ')
   const states = {
     ready: 'ready',
     absent: 'none',

@@ -1,4 +1,4 @@
-// The diagnosis of papo.h; its CUDA driver is that of test/native/fake_cuda.c, which CMake passes by path.
+// The diagnosis of papo.h, with the driver of test/native/fake_cuda.c, whose path CMake gives.
 #include <dlfcn.h>
 
 #include <cstdlib>
