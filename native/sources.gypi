@@ -4,6 +4,7 @@
       "engine/status.cpp",
       "engine/engine.cpp",
       "engine/tensors.cpp",
+      "engine/cuda_driver.cpp",
       "engine/job_queue.cpp",
       "loss/objective.cpp",
       "loss/batch.cpp",
@@ -32,7 +33,8 @@
       "../bindings/node/loss.cpp",
       "../bindings/node/advantages.cpp",
       "../bindings/node/masking.cpp",
-      "../bindings/node/memory.cpp"
+      "../bindings/node/memory.cpp",
+      "../bindings/node/diagnosis.cpp"
     ],
     "header_dirs": [
       "include",

@@ -45,6 +45,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("maskPatches", Napi::Function::New<maskPatches>(env));
   exports.Set("randomPatchMask", Napi::Function::New<randomPatchMask>(env));
   exports.Set("preferHugePages", Napi::Function::New<preferHugePages>(env));
+  exports.Set("compiledInstructionSets", Napi::Function::New<compiledInstructionSets>(env));
+  exports.Set("cudaDriver", Napi::Function::New<cudaDriver>(env));
   return exports;
 }
 

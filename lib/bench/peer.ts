@@ -10,6 +10,7 @@ import { resolveObjective } from '../index'
 import type { TypedArray } from '../index'
 import { UsageError } from '../cli/arguments'
 import type { BenchCase } from './cases'
+import { pythonCandidates } from './python'
 import type { CaseSubject } from './subjects'
 
 const script = path.resolve(__dirname, '../../bench/peers/torch_eager.py')
@@ -30,8 +31,7 @@ export class TorchPeer {
   static async start(threads: number): Promise<TorchPeer | string> {
     if (!existsSync(script))
       return 'bench/peers is not in this package; clone the repository for it'
-    const named = process.env.PAPO_PYTHON
-    const candidates = named === undefined ? ['python3', '/usr/bin/python3'] : [named]
+    const candidates = pythonCandidates()
     for (const python of candidates) {
       const child = spawn(python, ['-u', script, String(threads)])
       child.on('error', () => {}) // not there: its output ends, and the next one is tried

@@ -71,6 +71,7 @@ struct InstructionSet {
   const char* name;
   bool (*supported)();             // by this processor
   RowKernels kernels[kRowDTypes];  // by dtype; null functions where a dtype is not handled
+  const char* features = "";       // that supported() asks for, with commas
 };
 
 // Compiled-in instruction sets, fastest first; "portable" and, last, "reference" are always

@@ -21,7 +21,10 @@ static bool supported() {
 }
 
 extern const InstructionSet kAvx2Instructions = {
-    "avx2", supported, {avx2::kKernels[0], avx2::kKernels[1], avx2::kKernels[2]}};
+    "avx2",
+    supported,
+    {avx2::kKernels[0], avx2::kKernels[1], avx2::kKernels[2]},
+    PAPO_AVX2_FEATURES};
 
 }  // namespace papo
 #endif

@@ -22,7 +22,10 @@ static bool supported() {
 }
 
 extern const InstructionSet kAvx512Instructions = {
-    "avx512", supported, {avx512::kKernels[0], avx512::kKernels[1], avx512::kKernels[2]}};
+    "avx512",
+    supported,
+    {avx512::kKernels[0], avx512::kKernels[1], avx512::kKernels[2]},
+    PAPO_AVX512_FEATURES};
 
 }  // namespace papo
 #endif

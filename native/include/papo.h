@@ -97,6 +97,51 @@ PAPO_API int32_t papo_engine_threads(const papo_engine* engine);
  * Fills up to capacity names and returns how many there are. */
 PAPO_API int32_t papo_instruction_sets(const char** names, int32_t capacity);
 
+/* --- diagnosis ----------------------------------------------------------------------------------- */
+
+/* An instruction set of this build, whether or not this processor can run it. */
+typedef struct papo_instruction_set_info {
+  size_t size;
+  const char* name;
+  const char* features; /* what the processor must have, with commas, in the names of compilers */
+  int32_t usable;       /* 1: this processor has them */
+} papo_instruction_set_info;
+
+/* Fastest first; PAPO_INVALID_VALUE from the index behind the last on. */
+PAPO_API papo_status papo_instruction_set_at(int32_t index, papo_instruction_set_info* info);
+
+typedef enum papo_cuda_driver_state {
+  PAPO_CUDA_DRIVER_READY = 0,
+  PAPO_CUDA_DRIVER_ABSENT = 1,     /* no libcuda.so.1; message is the loader's */
+  PAPO_CUDA_DRIVER_INCOMPLETE = 2, /* a library of that name that lacks `function` */
+  PAPO_CUDA_DRIVER_FAILED = 3      /* `function` gave `result`, whose name is message, if any */
+} papo_cuda_driver_state;
+
+typedef struct papo_cuda_device {
+  char name[128];
+  int32_t major, minor; /* compute capability */
+  int64_t memory;       /* bytes */
+} papo_cuda_device;
+
+#define PAPO_CUDA_DEVICE_CAPACITY 16
+
+/* Versions are 1000 * major + 10 * minor of CUDA. Texts that do not fit are cut. */
+typedef struct papo_cuda_driver {
+  size_t size;
+  int32_t runtimeVersion; /* of the CUDA runtime in this build; 0: built without */
+  int32_t driverVersion;  /* newest CUDA that the driver supports; 0: it did not say */
+  int32_t state;          /* papo_cuda_driver_state */
+  int32_t result;         /* CUresult, 0 is success */
+  char function[32];
+  char message[256];
+  int32_t deviceCount; /* may exceed the capacity; where reading one failed, those before it */
+  papo_cuda_device devices[PAPO_CUDA_DEVICE_CAPACITY];
+} papo_cuda_driver;
+
+/* PAPO_OK with whatever there is, also without a driver. The only function that looks for one: it
+ * loads libcuda.so.1, which stays loaded, and calls cuInit, which may take a second. */
+PAPO_API papo_status papo_cuda_driver_info(papo_cuda_driver* driver);
+
 /* --- objective ----------------------------------------------------------------------------------- */
 
 /* Fill with a profile of docs/options.md by name. */
