@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // What a packed tarball of this package may hold and must hold.
-//   node scripts/tarball.mjs FILE PLATFORM...   e.g. linux-x64 linux-arm64; exit 1 with what is wrong
+//   node scripts/tarball.mjs FILE PLATFORM...   e.g. linux-x64; exit 1 and what is wrong
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -7,10 +7,10 @@ const required = createRequire(import.meta.url)('papo-kernels')
 assert.equal(required.PapoError, papo.PapoError, 'one package, however it is loaded')
 
 const { lossFromLogits, Tensor } = papo
-const loss = (logits) =>
-  lossFromLogits({ logits, tokens: Int32Array.of(0, 1), advantages: Float32Array.of(1, -1) }).loss
+const [tokens, advantages] = [Int32Array.of(0, 1), Float32Array.of(1, -1)]
+const loss = (logits) => lossFromLogits({ logits, maskedLogits: logits, tokens, advantages }).loss
 
-const bits = Uint16Array.of(0x3c00, 0x4000, 0xbc00, 0x3c00, 0x4000, 0xbc00) // 1, 2, -1
+const bits = Uint16Array.of(0x3c00, 0x4000, 0xbc00, 0x3c00, 0x4000, 0xbc00) // 1, 2, -1, twice
 const fromBits = loss(Tensor.from(bits, { dtype: 'float16', shape: [2, 1, 3] }))
 assert(Number.isFinite(fromBits))
 
