@@ -21,7 +21,8 @@
       "cpu/instruction_sets.cpp",
       "cpu/rows_portable.cpp",
       "cpu/rows_avx2.cpp",
-      "cpu/rows_avx512.cpp"
+      "cpu/rows_avx512.cpp",
+      "cpu/rows_neon.cpp"
     ],
     "cuda_files": [],
     "binding_files": [

@@ -16,8 +16,7 @@ PAPO_TARGET_END
 namespace papo {
 
 static bool supported() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpuHasF16c();
 }
 
 extern const InstructionSet kAvx2Instructions = {
