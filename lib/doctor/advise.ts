@@ -108,7 +108,7 @@ function instructionSetAdvice({ instructionSets, engine }: Facts): Advice[] {
   return [say('warning', 'instructionSets', sentence), ...advice]
 }
 
-const triedPlatforms = ['linux-x64']
+const triedPlatforms = ['linux-x64', 'linux-arm64']
 
 function platformAdvice({ platform }: Facts): Advice[] {
   const name = `${platform.os}-${platform.arch}`
