@@ -399,7 +399,7 @@ void oracleDifferences() {
   }
 }
 
-// An emulated processor takes hours for all sizes; it may be told where to stop.
+// An emulated processor needs more than ten minutes for all sizes; it may be told where to stop.
 size_t largestVocabulary() {
   const char* limit = std::getenv("PAPO_TEST_LARGEST_VOCABULARY");
   return limit ? std::strtoull(limit, nullptr, 10) : SIZE_MAX;
