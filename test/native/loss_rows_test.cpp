@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "check.h"
+#include "loss/token_rows.h"
 #include "loss_case.h"
 
 using namespace papo_test;
@@ -183,6 +184,32 @@ void referenceSumsGradients() {
           1e-12 * std::sqrt(squares));
   }
   std::printf("reference: largest difference to the sum of the tokens' gradients %.2e\n", worst);
+}
+
+// By ascending token index in every row: sums over them are then the same for any batch.
+void tokensKeepTheirOrder() {
+  const LossInputs in = crowdedRows(3, 5);
+  const float logits = 0;
+  const papo_tensor matrix = view(&logits, in.logitRows, in.vocabSize, in.vocabSize, PAPO_FLOAT32),
+                    tokens = view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32),
+                    index = view(in.rowIndex.data(), in.rows(), 1, 1, PAPO_INT32);
+  const papo::TokenArguments args{matrix, tokens, index};
+  papo::Arena sizes(nullptr);
+  papo::TokenRows::layOut(&sizes, args);
+  Workspace workspace;
+  papo::Arena arena(workspace.ofSize(sizes.used()));
+  papo::TokenRows rows = papo::TokenRows::layOut(&arena, args);
+  CHECK(rows.read(args, [](int64_t token) { return token != 4; }) == PAPO_OK);
+  int64_t found = 0;
+  for (int64_t row = 0; row < in.logitRows; ++row) {
+    CHECK(rows.place(row) == found);
+    for (int64_t i = 0; i < rows.count(row); ++i, ++found) {
+      const int64_t token = rows.at(row, i);
+      CHECK(token != 4 && in.rowIndex[static_cast<size_t>(token)] == row);
+      CHECK(i == 0 || rows.at(row, i - 1) < token);
+    }
+  }
+  CHECK(found == in.rows() - 1);
 }
 
 double lossAt(papo_engine* engine, LossInputs in, const papo_objective& o, bool masked,
@@ -546,6 +573,7 @@ void valuesThatChange(papo_engine* engine) {
 }  // namespace
 
 int main() {
+  tokensKeepTheirOrder();
   referenceSumsGradients();
   referenceMatchesFiniteDifferences();
   for (const std::string& name : instructionSetNames()) {
