@@ -8,26 +8,10 @@
 namespace papo {
 namespace PAPO_SIMD {
 
-// Sampled entries of a row, by ascending token.
+// Sampled entries of a row or of a part of it, by ascending token.
 struct EntryRange {
   const SampledEntry* begin;
   const SampledEntry* end;
-
-  // Those before a token are dropped, or those from it on.
-  EntryRange from(int64_t token) const { return {first(token), end}; }
-  EntryRange before(int64_t token) const { return {begin, first(token)}; }
-
- private:
-  const SampledEntry* first(int64_t token) const {
-    const SampledEntry* low = begin;
-    for (int64_t count = end - begin; count > 0;) {
-      const int64_t half = count / 2;
-      const bool isBefore = low[half].token < token;
-      low += isBefore ? half + 1 : 0;
-      count = isBefore ? count - half - 1 : half;
-    }
-    return low;
-  }
 };
 
 // Where the gradient of one branch goes; sampled entries are computed apart, in double.
@@ -159,12 +143,37 @@ struct PairGradient {
   }
 };
 
+// A part of a row with the entries in it.
+struct Block {
+  int64_t begin, end;
+  EntryRange entries;
+};
+
+// The row in blocks from its end to its start: what statistics() read last is still in the cache.
+struct BlocksBackwards {
+  Block block;
+  const SampledEntry* firstEntry;
+
+  BlocksBackwards(int64_t vocabSize, EntryRange entries)
+      : block{vocabSize, vocabSize, {entries.end, entries.end}}, firstEntry(entries.begin) {}
+  bool next() {
+    if (block.begin == 0) return false;
+    block.end = block.begin;
+    block.begin = (block.end - 1) / kBlock * kBlock;
+    EntryRange& entries = block.entries;
+    entries.end = entries.begin;
+    while (entries.begin != firstEntry && entries.begin[-1].token >= block.begin) --entries.begin;
+    return true;
+  }
+};
+
 template <class Gradient>
-double gradientBlock(const Gradient& gradient, EntryRange entries, int64_t begin, int64_t end) {
+double gradientBlock(const Gradient& gradient, const Block& block) {
   Vec squares = broadcast(0);
   double edgeSquares = 0;
-  EntryRange ahead = entries.from(begin).before(end);
-  int64_t v = begin;
+  const int64_t end = block.end;
+  EntryRange ahead = block.entries;
+  int64_t v = block.begin;
   while (v < end) {
     const bool isLast = ahead.begin == ahead.end;
     const int64_t stop = isLast ? end : v + (ahead.begin->token - v) / kLanes * kLanes;
@@ -182,19 +191,6 @@ double gradientBlock(const Gradient& gradient, EntryRange entries, int64_t begin
   return static_cast<double>(sumOf(squares)) + edgeSquares;
 }
 
-// The row in blocks from its end to its start: what statistics() read last is still in the cache.
-struct BlocksBackwards {
-  int64_t begin, end;
-
-  explicit BlocksBackwards(int64_t vocabSize) : begin(vocabSize), end(vocabSize) {}
-  bool next() {
-    if (begin == 0) return false;
-    end = begin;
-    begin = (end - 1) / kBlock * kBlock;
-    return true;
-  }
-};
-
 // The numbers of Eq. 8 that are the same for all elements of a row, temperature not yet applied.
 struct GradientTerms {
   double constant, sharedConstant, maskedConstant;
@@ -202,7 +198,8 @@ struct GradientTerms {
   bool flowsToImage, flowsToMasked;  // false: no slope enters the gradient, which is 0
 };
 
-inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlopes& slopes) {
+inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlopes& slopes,
+                                   EntryRange entries) {
   const double d = slopes.exactKl;
   GradientTerms terms;
   terms.constant = -slopes.logProb - slopes.entropy * statistics.image.entropy;
@@ -211,9 +208,9 @@ inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlo
   terms.outside = 0;
   terms.flowsToImage = slopes.entropy != 0 || d != 0;
   terms.flowsToMasked = slopes.maskedEntropy != 0 || d != 0;
-  for (int64_t i = 0; i < slopes.entryCount; ++i) {  // whose sum may be 0 where they are not
-    terms.flowsToImage |= slopes.entries[i].slope != 0;
-    terms.flowsToMasked |= slopes.entries[i].maskedSlope != 0;
+  for (const SampledEntry* entry = entries.begin; entry != entries.end; ++entry) {
+    terms.flowsToImage |= entry->slope != 0;  // where their sum may be
+    terms.flowsToMasked |= entry->maskedSlope != 0;
   }
   if (d == 0) return terms;
   terms.outside = -d * (statistics.exactKl + statistics.sharedMass);
@@ -294,8 +291,8 @@ PairGradient<T> pairGradient(const RowPair& row, const RowStatistics& statistics
 template <class T>
 double gradientTogether(const PairGradient<T>& pair, EntryRange entries, int64_t vocabSize) {
   double squares = 0;
-  BlocksBackwards blocks(vocabSize);
-  while (blocks.next()) squares += gradientBlock(pair, entries, blocks.begin, blocks.end);
+  BlocksBackwards blocks(vocabSize, entries);
+  while (blocks.next()) squares += gradientBlock(pair, blocks.block);
   return squares;
 }
 
@@ -304,26 +301,27 @@ double gradientTogether(const PairGradient<T>& pair, EntryRange entries, int64_t
 // for a float32 pair 1.28 instead of 1.50 ns an element with AVX-512. In place the lines are in the
 // cache already; with the exact KL, where two outputs alternate, AVX2 became 15 % slower by it.
 template <class T>
-BlocksBackwards branchBlocks(BranchGradient<T>& branch, bool flows, int64_t vocabSize) {
+BlocksBackwards branchBlocks(BranchGradient<T>& branch, bool flows, EntryRange entries,
+                             int64_t vocabSize) {
   T* const out = branch.writer.out;
   if (out && !flows) std::memset(out, 0, static_cast<size_t>(vocabSize) * sizeof(T));
   branch.writer.past =
       out != branch.x && reinterpret_cast<uintptr_t>(out) % (kLanes * sizeof(T)) == 0;
-  return BlocksBackwards(out && flows ? vocabSize : 0);
+  return BlocksBackwards(out && flows ? vocabSize : 0, entries);
 }
 
 // Branches apart, but alternating by block, as statistics() left them in the cache.
 template <class T>
-double gradientApart(PairGradient<T> pair, const GradientTerms& terms, EntryRange entries,
+double gradientApart(PairGradient<T>& pair, const GradientTerms& terms, EntryRange entries,
                      int64_t vocabSize) {
-  BlocksBackwards image = branchBlocks(pair.image, terms.flowsToImage, vocabSize);
-  BlocksBackwards masked = branchBlocks(pair.masked, terms.flowsToMasked, vocabSize);
+  BlocksBackwards image = branchBlocks(pair.image, terms.flowsToImage, entries, vocabSize);
+  BlocksBackwards masked = branchBlocks(pair.masked, terms.flowsToMasked, entries, vocabSize);
   double squares = 0;
   for (;;) {
     const bool moreImage = image.next(), moreMasked = masked.next();
     if (!moreImage && !moreMasked) return squares;
-    if (moreImage) squares += gradientBlock(pair.image, entries, image.begin, image.end);
-    if (moreMasked) squares += gradientBlock(pair.masked, entries, masked.begin, masked.end);
+    if (moreImage) squares += gradientBlock(pair.image, image.block);
+    if (moreMasked) squares += gradientBlock(pair.masked, masked.block);
   }
 }
 
@@ -339,16 +337,12 @@ template <class T>
 double gradient(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                 RowGradients out, bool sumOfSquares) {
   SampledEntry own = ownEntry(row, statistics, slopes);
-  RowSlopes all = slopes;
-  if (!all.entries) {
-    all.entries = &own;
-    all.entryCount = 1;
-  }
-  const GradientTerms terms = gradientTerms(statistics, all);
-  for (int64_t i = 0; i < all.entryCount; ++i)
-    setElements(statistics, all, terms, row.inverseTemperature, all.entries + i);
-  const EntryRange entries{all.entries, all.entries + all.entryCount};
-  const PairGradient<T> pair = pairGradient<T>(row, statistics, all, terms, out);
+  SampledEntry* const first = slopes.entries ? slopes.entries : &own;
+  const EntryRange entries{first, first + (slopes.entries ? slopes.entryCount : 1)};
+  const GradientTerms terms = gradientTerms(statistics, slopes, entries);
+  for (SampledEntry* entry = first; entry != entries.end; ++entry)
+    setElements(statistics, slopes, terms, row.inverseTemperature, entry);
+  PairGradient<T> pair = pairGradient<T>(row, statistics, slopes, terms, out);
   const double squares = slopes.exactKl != 0 ? gradientTogether(pair, entries, row.vocabSize)
                                              : gradientApart(pair, terms, entries, row.vocabSize);
   finishStreams();

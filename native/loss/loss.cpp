@@ -149,6 +149,10 @@ class LossCall {
       kernels_.statistics(rowPair(row, first, args_.logits, &args_.maskedLogits), statistics);
     }
     setInputs(first, *statistics);
+    if (tokens_.count(row) > 1) readOtherTokens(row, statistics);
+  }
+
+  void readOtherTokens(int64_t row, RowStatistics* statistics) {
     for (int64_t i = 1; i < tokens_.count(row); ++i) {
       const int64_t token = tokens_.at(row, i);
       kernels_.retarget(rowPair(row, token, args_.logits, &args_.maskedLogits), statistics);
