@@ -30,6 +30,9 @@ export type {
   Terms,
 } from './loss/results'
 
+export { responseRowIndex } from './loss/row-index'
+export type { PackedLengths, ResponseRows } from './loss/row-index'
+
 export { tokenLogProbs, tokenLogProbsAsync } from './loss/token-log-probs'
 export type {
   TokenLogProbs,

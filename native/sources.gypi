@@ -11,6 +11,7 @@
       "loss/selection.cpp",
       "loss/reduction.cpp",
       "loss/loss_checks.cpp",
+      "loss/token_rows.cpp",
       "loss/loss.cpp",
       "loss/token_log_probs.cpp",
       "loss/reference.cpp",
