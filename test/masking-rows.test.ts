@@ -167,7 +167,7 @@ test('many rows give the same with any number of threads', () => {
     [1, 80, 64],
     [2, 20, 30],
   ]
-  const rows = matrix(total(gridThw), 96)
+  const rows = matrix(total(gridThw), 192) // above 4 MB, where threads share the work
   const masks = gridThw.map((grid, i) => someMask(total([grid]), i))
   const wanted = expected(
     rows,

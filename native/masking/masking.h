@@ -79,13 +79,14 @@ class Fill {
 // A fill for so many channels, each value one that the dtype can hold.
 papo_status requireFill(const papo_tensor& fill, int64_t channels, int32_t dtype);
 
-// Calls body(begin, end) for parts of the items, on as many threads as moving this many bytes is worth:
-// each takes at least the time of waking one.
+// Calls body(begin, end) for parts of the items, on as many threads as moving this many bytes is worth.
+// Waking a second thread takes as long as copying about 1 MB, so that it pays from a few of them on.
 template <class Body>
 void forEachPart(papo_engine* engine, int64_t items, int64_t itemBytes, Body&& body) {
-  constexpr int64_t kPartBytes = 1 << 18;
-  const int64_t grain = itemBytes >= kPartBytes ? 1 : kPartBytes / itemBytes;
-  engine->pool.run(items, items <= 2 * grain ? items : grain,
+  constexpr int64_t kAloneBytes = 1 << 22, kPartBytes = 1 << 19;
+  const bool alone = itemBytes >= kAloneBytes ? items == 1 : items <= kAloneBytes / itemBytes;
+  const int64_t part = itemBytes >= kPartBytes ? 1 : kPartBytes / itemBytes;
+  engine->pool.run(items, alone ? items : part,
                    [&](int, int64_t begin, int64_t end) { body(begin, end); });
 }
 

@@ -104,7 +104,7 @@ void layouts() {
       {1, 1, 1, 1, 14, 1},     {1, 29, 43, 3, 14, 1},
       {2, 17, 33, 4, 8, 2},    {3, 5, 7, 2, 1, 1},
       {1, 3, 4111, 3, 2, 1},   {1, 2, 3, 9001, 1, 2},
-      {2, 300, 310, 3, 14, 2}, {1, 4, 4, 3, kLargest, kLargest},
+      {2, 500, 640, 2, 14, 2}, {1, 4, 4, 3, kLargest, kLargest},
   };
   for (int threads : {1, 3}) {
     papo_engine* engine = openEngine(threads);
@@ -195,7 +195,7 @@ void badImages() {
 
 // Rows as the processor orders them, by nested loops.
 void patchRows(papo_engine* engine, bool perToken) {
-  std::vector<int32_t> grids = {1, 4, 6, 3, 2, 8, 2, 100, 44};
+  std::vector<int32_t> grids = {1, 4, 6, 3, 2, 8, 2, 100, 400};
   const int64_t m = 2, features = 9;
   std::vector<uint8_t> mask;
   std::vector<bool> expected;
