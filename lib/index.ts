@@ -60,7 +60,20 @@ export type {
 
 export { maskPatches } from './masking/mask-patches'
 export type { MaskPatchesOptions } from './masking/mask-patches'
-export { randomPatchMask } from './masking/random-patch-mask'
-export type { RandomPatchMaskOptions } from './masking/random-patch-mask'
+export { maskPatchRows } from './masking/mask-patch-rows'
+export type { MaskPatchRowsOptions } from './masking/mask-patch-rows'
+export { randomPatchMask, randomPatchMasks } from './masking/random-patch-mask'
+export type {
+  MaskedSize,
+  RandomPatchMaskOptions,
+  RandomPatchMasksOptions,
+} from './masking/random-patch-mask'
+export { saliencyPatchMask } from './masking/saliency-patch-mask'
+export type { SaliencyPatchMaskOptions } from './masking/saliency-patch-mask'
+export type { DestinationOptions } from './masking/destination'
+export type { Fill } from './masking/fill'
+export type { ImageLayout } from './masking/image-size'
+export type { GridThw } from './masking/patch-order'
+export type { CellOptions } from './masking/patch-grid'
 
 export { linearAnnealing } from './schedules'

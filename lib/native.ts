@@ -92,11 +92,21 @@ export interface Addon {
   maskPatches(
     engine: NativeEngine,
     settings: {
+      readonly layout: number
+      readonly frames: number
       readonly height: number
       readonly width: number
       readonly channels: number
       readonly patchSize: number
+      readonly mergeSize: number
     },
+    slots: Slots,
+    shapes: Float64Array,
+    jobs?: NativeJobs,
+  ): number | undefined
+  maskPatchRows(
+    engine: NativeEngine,
+    settings: { readonly unit: number; readonly mergeSize: number },
     slots: Slots,
     shapes: Float64Array,
     jobs?: NativeJobs,
@@ -108,6 +118,19 @@ export interface Addon {
       readonly prompt: bigint
       readonly image: number
       readonly ratio: number
+    },
+    slots: Slots,
+    shapes: Float64Array,
+    jobs?: NativeJobs,
+  ): number | undefined
+  saliencyPatchMask(
+    engine: NativeEngine,
+    settings: {
+      readonly frames: number
+      readonly height: number
+      readonly width: number
+      readonly mergeSize: number
+      readonly count: number
     },
     slots: Slots,
     shapes: Float64Array,
@@ -166,8 +189,10 @@ export const slotNames = {
     'logSumExps',
   ],
   advantages: ['rewards', 'groupIds', 'baselines', 'responseMask', 'advantages', 'returns'],
-  maskPatches: ['image', 'patchMask', 'out'],
+  maskPatches: ['image', 'patchMask', 'fill', 'out'],
+  maskPatchRows: ['rows', 'gridThw', 'patchMask', 'fill', 'out'],
   randomPatchMask: ['patchMask'],
+  saliencyPatchMask: ['saliency', 'patchMask'],
 } as const
 
 const abiVersion = 1

@@ -279,18 +279,54 @@ PAPO_API papo_status papo_group_advantages(papo_engine* engine, const papo_advan
 
 /* --- image masking ------------------------------------------------------------------------------- */
 
-/* Patch grid of ceil(height / patchSize) x ceil(width / patchSize) from the top-left, row-major;
- * partial patches at the right and bottom edges. out may be image's own data (in place). */
+typedef enum papo_image_layout {
+  PAPO_LAYOUT_INTERLEAVED = 0, /* [frames, height, width, channels] */
+  PAPO_LAYOUT_PLANAR = 1       /* [frames, channels, height, width] */
+} papo_image_layout;
+
+/* A cell is mergeSize x mergeSize patches of patchSize x patchSize pixels; the grid of
+ * ceil(height / side) x ceil(width / side) cells, side = mergeSize * patchSize, starts at the top-left
+ * and is row-major; cells at the right and bottom edges may be partial. All channels of the cells with
+ * patchMask 1, alpha too, become fill; everything else is copied. out may be image's own view (in place).
+ * height, width, channels, frames, patchSize and mergeSize: 1 to 2^20 each. */
 typedef struct papo_mask_patches_args {
   size_t size;
-  int64_t height, width, channels;
-  int64_t patchSize;
-  papo_tensor image;     /* [height * width, channels] uint8, channels innermost */
-  papo_tensor patchMask; /* [patches] uint8, 1 = black in all channels */
-  papo_tensor out;       /* like image */
+  int32_t layout; /* papo_image_layout */
+  int64_t frames, height, width, channels;
+  int64_t patchSize, mergeSize;
+  papo_tensor image;     /* uint8 or any float; interleaved [frames * height, width * channels],
+                            planar [frames * channels * height, width] */
+  papo_tensor patchMask; /* uint8 [cells] for every frame, or [frames * cells] */
+  papo_tensor fill;      /* float64 [1] or [channels], finite in image's dtype, for uint8 a whole
+                            number of 0 to 255; absent: 0 */
+  papo_tensor out;       /* like image, with a row stride of its own */
 } papo_mask_patches_args;
 
 PAPO_API papo_status papo_mask_patches(papo_engine* engine, const papo_mask_patches_args* args);
+
+typedef enum papo_mask_unit {
+  PAPO_UNIT_PATCH = 0, /* patchMask has a value for each patch, [t, h, w] of each image */
+  PAPO_UNIT_TOKEN = 1  /* for each mergeSize x mergeSize patches, [t, h / merge, w / merge] */
+} papo_mask_unit;
+
+/* Patches as the processor of Qwen2-VL makes them, one a row: images one after the other, and within
+ * an image t, h / merge, w / merge, merge, merge, so that the patches of a visual token follow each
+ * other. Values of a row are ordered channel, time, y, x: equal parts of it belong to the channels.
+ * Rows of masked patches become fill, all others are copied. out may be rows' own view (in place). */
+typedef struct papo_mask_patch_rows_args {
+  size_t size;
+  int32_t unit; /* papo_mask_unit */
+  int64_t mergeSize;
+  papo_tensor rows;    /* [sum of t * h * w, features] uint8 or any float */
+  papo_tensor gridThw; /* int32 [images, 3]: t, h, w in patches; mergeSize divides h and w */
+  papo_tensor
+      patchMask;    /* uint8, row-major in the grid of each image, images one after the other */
+  papo_tensor fill; /* as above, [1] or [channels]; channels divide features */
+  papo_tensor out;  /* like rows, with a row stride of its own */
+} papo_mask_patch_rows_args;
+
+PAPO_API papo_status papo_mask_patch_rows(papo_engine* engine,
+                                          const papo_mask_patch_rows_args* args);
 
 /* patchMask[i] = 1 with probability ratio, independently, from Philox 4x32-10 (Salmon et al. 2011,
  * "Parallel random numbers: as easy as 1, 2, 3"): key = seed, counter = (i, image, prompt low and high).
@@ -306,6 +342,20 @@ typedef struct papo_random_patch_mask_args {
 
 PAPO_API papo_status papo_random_patch_mask(papo_engine* engine,
                                             const papo_random_patch_mask_args* args);
+
+/* In each frame the count cells with the largest mean of their patches' saliency are 1, of equal ones
+ * the first; all others 0. Means in float64; NaN, also as a mean, is refused. */
+typedef struct papo_saliency_patch_mask_args {
+  size_t size;
+  int64_t frames, height, width; /* of the saliency, in patches; 1 to 2^20 each */
+  int64_t mergeSize;             /* patches along a side of a cell; partial ones as above */
+  int64_t count;                 /* 0 to the cells of a frame */
+  papo_tensor saliency;          /* [frames * height, width] any float */
+  papo_tensor patchMask;         /* out uint8 [frames * cells] */
+} papo_saliency_patch_mask_args;
+
+PAPO_API papo_status papo_saliency_patch_mask(papo_engine* engine,
+                                              const papo_saliency_patch_mask_args* args);
 
 #ifdef __cplusplus
 }
