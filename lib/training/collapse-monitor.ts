@@ -129,7 +129,7 @@ export class CollapseMonitor {
 
   #threshold(name: WatchedMetric, baseline: number): number {
     const { relative, absolute } = this.#settings.thresholds[name]
-    const noise = this.#settings.noise * this.#series[name].noise()
+    const noise = this.#settings.noise * this.#series[name].noise
     const distance = Math.max(relative * Math.abs(baseline), absolute, noise)
     return name === 'reward' ? baseline - distance : baseline + distance
   }

@@ -20,13 +20,13 @@ export interface Threshold {
 }
 
 export interface CollapseMonitorOptions {
-  /** Values behind the first baseline (their median) and behind the estimate of noise. Default 20. */
+  /** Values behind the first baseline, their median; five times as many for the noise. Default 20. */
   window?: number
   /** Weight of the newest value in the moving average, above 0 to 1. Default 0.2. */
   smoothing?: number
   /** Values in a row beyond the threshold that make a sign. Default 3. */
   patience?: number
-  /** Standard deviations of noise that a value has to be from its baseline. Default 3. */
+  /** Standard deviations of noise that a value has to be from its baseline. Default 4. */
   noise?: number
   /** Default: {@link collapseThresholds}; the metrics named here take others. */
   thresholds?: Partial<Record<WatchedMetric, Partial<Threshold>>>
@@ -69,7 +69,7 @@ export function requireCollapseSettings(options: CollapseMonitorOptions): Collap
     window: requireInteger('window', options.window, 20, 3, 10_000),
     smoothing,
     patience: requireInteger('patience', options.patience, 3, 1),
-    noise: requireNumber('noise', options.noise, 3, 0),
+    noise: requireNumber('noise', options.noise, 4, 0),
     thresholds: requireThresholds(options.thresholds),
   }
 }

@@ -1,18 +1,18 @@
+import { invalid } from '../errors'
 import { stateArray, stateInteger, stateNumber, stateNumberOrNull, stateObject } from './state'
 
 export interface SeriesOptions {
-  /** Values behind the first baseline and behind the estimate of noise. */
+  /** Values behind the first baseline; five times as many are behind the estimate of noise. */
   readonly window: number
   /** Weight of the newest value in the moving average. */
   readonly smoothing: number
 }
 
 export interface SeriesState {
-  /** The last values, oldest first, at most window of them. */
+  /** The last values, oldest first, at most five windows of them. */
   recent: number[]
-  /** null: no value yet. */
+  /** Both null: fewer than window values yet. */
   smoothed: number | null
-  /** null: fewer than window values yet. */
   baseline: number | null
   /** Values in a row beyond the threshold. */
   streak: number
@@ -22,12 +22,16 @@ export interface SeriesState {
 
 const seriesKeys = ['recent', 'smoothed', 'baseline', 'streak', 'since'] as const
 
+// From one window of 20 the estimate is now and then less than half of what it should be.
+const noiseWindows = 5
+
 /** One metric over the steps at which it was there. */
 export class Series {
   #recent: number[] = []
   #smoothed: number | null = null
   #streak = 0
   #since: number | null = null
+  #noise = 0
   /** null: fewer than window values yet. */
   baseline: number | null = null
 
@@ -48,23 +52,19 @@ export class Series {
   add(value: number): void {
     const { window, smoothing } = this.options
     this.#recent.push(value + 0) // -0 would not survive JSON
-    if (this.#recent.length > window) this.#recent.shift()
+    if (this.#recent.length > noiseWindows * window) this.#recent.shift()
+    if (this.#recent.length < window) return
+    // The average begins with the first baseline and not with the first value, which may be off.
+    this.baseline ??= median(this.#recent)
+    const last = this.#smoothed ?? this.baseline
     // A single outlier is never the median of three, however large it is.
-    const middle = median(this.#recent.slice(-3))
-    const last = this.#smoothed ?? middle
-    this.#smoothed = last + smoothing * (middle - last)
-    if (this.baseline === null && this.#recent.length === window)
-      this.baseline = median(this.#recent)
+    this.#smoothed = last + smoothing * (median(this.#recent.slice(-3)) - last)
+    this.#noise = noiseOf(this.#recent)
   }
 
-  /**
-   * Standard deviation of the values around their trend: of successive differences over the window,
-   * from their median, so that neither a trend nor an outlier counts for much.
-   */
-  noise(): number {
-    const differences = this.#recent.slice(1).map((value, i) => Math.abs(value - this.#recent[i]!))
-    // Median of |x| of a normal distribution: 0.6745 standard deviations; a difference has two.
-    return differences.length === 0 ? 0 : median(differences) / (0.6745 * Math.SQRT2)
+  /** Standard deviation of the values around their trend. */
+  get noise(): number {
+    return this.#noise
   }
 
   /** Whether the newest value took the series beyond its threshold. */
@@ -86,18 +86,38 @@ export class Series {
 
   restore(name: string, value: unknown): void {
     const state = stateObject(name, value, seriesKeys)
-    this.#recent = stateArray(name, state.recent)
-      .slice(-this.options.window)
-      .map((number) => stateNumber(name, number))
+    this.#recent = stateArray(name, state.recent).map((number) => stateNumber(name, number))
     this.#smoothed = stateNumberOrNull(name, state.smoothed)
     this.baseline = stateNumberOrNull(name, state.baseline)
     this.#streak = stateInteger(name, state.streak, 0)
-    this.#since = stateNumberOrNull(name, state.since)
+    this.#since = state.since === null ? null : stateInteger(name, state.since, 0)
+    this.#noise = noiseOf(this.#recent)
+    this.#requireWhole(name)
+  }
+
+  #requireWhole(name: string): void {
+    const { length } = this.#recent
+    const { window } = this.options
+    const isWhole =
+      length <= noiseWindows * window &&
+      (this.#smoothed === null) === length < window &&
+      (this.baseline === null) === length < window &&
+      (this.#since === null) === (this.#streak === 0)
+    if (!isWhole)
+      throw invalid('ERR_INVALID_VALUE', 'state', `${name} with its averages`, 'parts of it')
   }
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
+/** From successive differences and their median: neither a trend nor an outlier counts for much. */
+function noiseOf(values: readonly number[]): number {
+  if (values.length < 2) return 0
+  const differences = values.slice(1).map((value, i) => Math.abs(value - values[i]!))
+  // Median of |x| of a normal distribution: 0.6745 standard deviations; a difference has two.
+  return median(differences) / (0.6745 * Math.SQRT2)
+}
+
+function median(values: readonly number[]): number {
+  const sorted = Float64Array.from(values).sort() // by number, without a callback
   const half = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
 }
