@@ -33,7 +33,7 @@ const knownMetrics = new Set<string>(metricNames)
 const firstStepNames = new Set<string>([...signNames, ...statusNames])
 
 /**
- * Watches the metrics of loss calls for perception collapse (arXiv 2507.06448 §5.4): the policy
+ * Watches the metrics of loss calls for perception collapse (arXiv 2507.06448): the policy
  * drives the perception KL up by noise instead of by looking, both entropies and the share of
  * tokens clipped above rise with it, and at last the reward falls.
  *
