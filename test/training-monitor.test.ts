@@ -127,8 +127,11 @@ describe('stays quiet', () => {
     expect(last(watch(series(200, 3, spike))).firstSteps).toEqual({})
   })
 
-  test('on a perception KL that rises while the entropies stay', () => {
-    const looking = (step: number) => ({ perceptionKlMean: 0.04 + step / 100 })
+  test.each([
+    ['the reward does', (step: number) => ({ reward: 0.5 + step / 100 })],
+    ['nobody tells the reward', () => ({ reward: NaN })],
+  ])('on a perception KL that rises while %s and the entropies stay', (_, reward) => {
+    const looking = (step: number) => ({ perceptionKlMean: 0.04 + step / 1000, ...reward(step) })
     expect(last(watch(series(300, 4, looking))).firstSteps).toEqual({})
   })
 })
@@ -141,6 +144,7 @@ describe('names a collapse', () => {
     expect(remedies).toHaveLength(4)
     expect(names(last(reports))).toEqual([
       'risingTogether',
+      'unrewardedKl',
       'clipFractionHigh',
       'perceptionKlVariance',
       'reward',
@@ -181,16 +185,27 @@ describe('names a collapse', () => {
 
   test('warns where nothing but the three rise', () => {
     const three = (step: number): Partial<Levels> => {
-      const { perceptionKlMean, entropy, maskedEntropy } = collapse(step)
-      return {
-        perceptionKlMean: perceptionKlMean!,
-        entropy: entropy!,
-        maskedEntropy: maskedEntropy!,
-      }
+      const { perceptionKlVariance, clipFractionHigh, ...rising } = collapse(step)
+      return { ...rising, reward: NaN }
     }
     const report = last(watch(series(200, 8, three)))
     expect([report.status, names(report)]).toEqual(['warning', ['risingTogether']])
     expect(report.remedies).toHaveLength(4)
+  })
+
+  test('warns where the perception KL rises and the reward has been better', () => {
+    const runaway = (step: number) => ({
+      perceptionKlMean: 0.04 + 0.004 * Math.max(0, step - onset),
+      reward: step < onset ? 0.5 + step / 250 : 0.8 - Math.max(0, step - 150) / 100,
+    })
+    const reports = watch(series(200, 8, runaway))
+    const { firstSteps, status, remedies } = last(reports)
+    expect(firstSteps.unrewardedKl).toBe(firstSteps.warning)
+    expect(firstSteps.warning).toBeGreaterThan(onset)
+    expect(firstSteps.reward! - firstSteps.warning!).toBeGreaterThanOrEqual(20)
+    expect([status, names(last(reports))]).toEqual(['collapse', ['unrewardedKl', 'reward']])
+    expect(firstSteps.collapse).toBe(firstSteps.reward)
+    expect(remedies).toHaveLength(4)
   })
 
   test('is healthy again once they come back', () => {

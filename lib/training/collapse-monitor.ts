@@ -115,16 +115,17 @@ export class CollapseMonitor {
   // Together means since the same time. A policy that sharpens lowers what counts as a rise of its
   // entropy, and what the others did up to then says nothing: a perception KL that grew while the
   // entropy fell is the objective at work. So at each new low of the entropy all begin anew; and
-  // each follows its own lows, the reward its highs.
+  // each follows its own lows, the reward its highs. In the same way a perception KL that grew while
+  // the reward did is worth its price; without a reward nobody can tell.
   #moveBaselines(): void {
-    const { entropy, reward, ...rising } = this.#series
-    const isLow = entropy.baseline !== null && entropy.smoothed! < entropy.baseline
-    if (isLow) entropy.baseline = entropy.smoothed
-    for (const series of Object.values(rising)) {
-      const { baseline, smoothed } = series
-      if (baseline !== null && (isLow || smoothed! < baseline)) series.baseline = smoothed
-    }
-    if (reward.baseline !== null) reward.baseline = Math.max(reward.baseline, reward.smoothed!)
+    const { entropy, reward, unrewardedKl, ...rising } = this.#series
+    const isLow = entropy.moveBaseline((smoothed, baseline) => smoothed < baseline)
+    for (const series of Object.values(rising))
+      series.moveBaseline((smoothed, baseline) => isLow || smoothed < baseline)
+    const isBest = reward.moveBaseline((smoothed, baseline) => smoothed >= baseline)
+    unrewardedKl.moveBaseline(
+      (smoothed, baseline) => isBest || reward.baseline === null || smoothed < baseline,
+    )
   }
 
   #threshold(name: WatchedMetric, baseline: number): number {

@@ -5,6 +5,8 @@ import { requireInteger, requireKeys, requireNumber } from '../options'
 /** What the monitor follows. */
 export type WatchedMetric =
   | 'perceptionKl'
+  /** The perception KL again, but since the reward was best. */
+  | 'unrewardedKl'
   | 'perceptionKlVariance'
   | 'entropy'
   | 'maskedEntropy'
@@ -47,6 +49,7 @@ export interface CollapseSettings {
 export const collapseThresholds: Readonly<Record<WatchedMetric, Readonly<Threshold>>> =
   Object.freeze({
     perceptionKl: Object.freeze({ relative: 0.5, absolute: 0.01 }),
+    unrewardedKl: Object.freeze({ relative: 0.75, absolute: 0.01 }),
     perceptionKlVariance: Object.freeze({ relative: 3, absolute: 0.001 }),
     entropy: Object.freeze({ relative: 0.5, absolute: 0.05 }),
     maskedEntropy: Object.freeze({ relative: 0.5, absolute: 0.05 }),
@@ -101,6 +104,7 @@ export function readMetric(
   switch (name) {
     case 'reward':
       return known(reward)
+    case 'unrewardedKl':
     case 'perceptionKl': // before the cap, which would hide a rise, where that is there
       return known(metrics.perceptionKlMean) ?? known(metrics.perceptionKl)
     case 'entropy':

@@ -2,13 +2,15 @@ import type { WatchedMetric } from './collapse-options'
 
 export type CollapseStatus = 'healthy' | 'warning' | 'collapse'
 
-export type CollapseSignName =
-  /** Perception KL and both entropies are up at once. */
-  'risingTogether' | 'clipFractionHigh' | 'perceptionKlVariance' | 'reward' | 'nonFiniteRows'
+/**
+ * 'risingTogether': perception KL and both entropies are up at once. 'unrewardedKl': the perception
+ * KL is up since the reward was best. The others are up (the reward: down) by themselves.
+ */
+export type CollapseSignName = (typeof signNames)[number]
 
 export interface CollapseSign {
   name: CollapseSignName
-  /** Smoothed; of the perception KL for 'risingTogether'. */
+  /** Smoothed; of the perception KL for 'risingTogether' and 'unrewardedKl'. */
   value: number
   baseline: number
   threshold: number
@@ -23,19 +25,20 @@ export interface CollapseReport {
   step: number
   /** First step at which each sign and each status was there. */
   firstSteps: FirstSteps
-  /** Where perception KL and entropies rise together: what the paper found to help. */
+  /** With 'risingTogether' and 'unrewardedKl': what the paper found to help. */
   remedies?: readonly string[]
 }
 
 export type FirstSteps = Partial<Record<CollapseSignName | 'warning' | 'collapse', number>>
 
-export const signNames: readonly CollapseSignName[] = [
+export const signNames = [
   'risingTogether',
+  'unrewardedKl',
   'clipFractionHigh',
   'perceptionKlVariance',
   'reward',
   'nonFiniteRows',
-]
+] as const
 export const statusNames = ['warning', 'collapse'] as const
 
 /** Where a metric stands; since is null where it is not a sign. */
@@ -45,6 +48,9 @@ export interface Level {
   readonly threshold: number
   readonly since: number | null
 }
+
+const perceptionSigns: readonly CollapseSignName[] = ['risingTogether', 'unrewardedKl']
+const singleSigns = ['unrewardedKl', 'clipFractionHigh', 'perceptionKlVariance', 'reward'] as const
 
 type Levels = Readonly<Partial<Record<WatchedMetric, Level | undefined>>>
 
@@ -57,7 +63,7 @@ export function nameSigns(
   const signs: CollapseSign[] = []
   const together = risingTogether(levels)
   if (together !== undefined) signs.push(together)
-  for (const name of ['clipFractionHigh', 'perceptionKlVariance', 'reward'] as const) {
+  for (const name of singleSigns) {
     const level = levels[name]
     if (level === undefined || level.since === null) continue
     signs.push({ name, ...level, since: level.since, sentence: sentences[name](level) })
@@ -72,11 +78,14 @@ export function statusOf(signs: readonly CollapseSign[]): CollapseStatus {
   const has = (name: CollapseSignName) => signs.some((sign) => sign.name === name)
   const isSupported = has('clipFractionHigh') || has('perceptionKlVariance') || has('reward')
   if (has('risingTogether') && isSupported) return 'collapse'
-  return has('risingTogether') || has('reward') || has('nonFiniteRows') ? 'warning' : 'healthy'
+  if (has('unrewardedKl') && has('reward')) return 'collapse'
+  const warnings = [...perceptionSigns, 'reward', 'nonFiniteRows'] as const
+  return warnings.some(has) ? 'warning' : 'healthy'
 }
 
 export function remediesOf(signs: readonly CollapseSign[]): readonly string[] | undefined {
-  return signs[0]?.name === 'risingTogether' ? collapseRemedies : undefined
+  const isOfPerception = signs.some(({ name }) => perceptionSigns.includes(name))
+  return isOfPerception ? collapseRemedies : undefined
 }
 
 /** Perception KL and those of the entropies that are there, one at least. */
@@ -97,6 +106,8 @@ function risingTogether(levels: Levels): CollapseSign | undefined {
 }
 
 const sentences = {
+  unrewardedKl: (level: Level) =>
+    `Perception KL is up since the reward was best: ${moved('from', level)} nats.`,
   clipFractionHigh: (level: Level) =>
     `More tokens are clipped above: ${moved('clipFractionHigh', level)}.`,
   perceptionKlVariance: (level: Level) =>

@@ -32,13 +32,17 @@ export class Series {
   #streak = 0
   #since: number | null = null
   #noise = 0
-  /** null: fewer than window values yet. */
-  baseline: number | null = null
+  #baseline: number | null = null
 
   constructor(private readonly options: SeriesOptions) {}
 
   get smoothed(): number | null {
     return this.#smoothed
+  }
+
+  /** null: fewer than window values yet. */
+  get baseline(): number | null {
+    return this.#baseline
   }
 
   get streak(): number {
@@ -55,8 +59,8 @@ export class Series {
     if (this.#recent.length > noiseWindows * window) this.#recent.shift()
     if (this.#recent.length < window) return
     // The average begins with the first baseline and not with the first value, which may be off.
-    this.baseline ??= median(this.#recent)
-    const last = this.#smoothed ?? this.baseline
+    this.#baseline ??= median(this.#recent)
+    const last = this.#smoothed ?? this.#baseline
     // A single outlier is never the median of three, however large it is.
     this.#smoothed = last + smoothing * (median(this.#recent.slice(-3)) - last)
     this.#noise = noiseOf(this.#recent)
@@ -65,6 +69,14 @@ export class Series {
   /** Standard deviation of the values around their trend. */
   get noise(): number {
     return this.#noise
+  }
+
+  /** Moves the baseline to the smoothed value where told to; says whether it was. */
+  moveBaseline(isDue: (smoothed: number, baseline: number) => boolean): boolean {
+    const [smoothed, baseline] = [this.#smoothed, this.#baseline]
+    if (smoothed === null || baseline === null || !isDue(smoothed, baseline)) return false
+    this.#baseline = smoothed
+    return true
   }
 
   /** Whether the newest value took the series beyond its threshold. */
@@ -78,7 +90,7 @@ export class Series {
     return {
       recent: [...this.#recent],
       smoothed: this.#smoothed,
-      baseline: this.baseline,
+      baseline: this.#baseline,
       streak: this.#streak,
       since: this.#since,
     }
@@ -88,7 +100,7 @@ export class Series {
     const state = stateObject(name, value, seriesKeys)
     this.#recent = stateArray(name, state.recent).map((number) => stateNumber(name, number))
     this.#smoothed = stateNumberOrNull(name, state.smoothed)
-    this.baseline = stateNumberOrNull(name, state.baseline)
+    this.#baseline = stateNumberOrNull(name, state.baseline)
     this.#streak = stateInteger(name, state.streak, 0)
     this.#since = state.since === null ? null : stateInteger(name, state.since, 0)
     this.#noise = noiseOf(this.#recent)
@@ -101,7 +113,7 @@ export class Series {
     const isWhole =
       length <= noiseWindows * window &&
       (this.#smoothed === null) === length < window &&
-      (this.baseline === null) === length < window &&
+      (this.#baseline === null) === length < window &&
       (this.#since === null) === (this.#streak === 0)
     if (!isWhole)
       throw invalid('ERR_INVALID_VALUE', 'state', `${name} with its averages`, 'parts of it')
