@@ -58,6 +58,39 @@ papo_status checkOptions(const papo_advantages_args& a) {
   return PAPO_OK;
 }
 
+// What is given must be a sound view even where the estimator does not look at it.
+papo_status checkVector(NamedTensor argument, int64_t rows, unsigned dtypes, bool isNeeded) {
+  return isNeeded || isPresent(*argument.tensor) ? requireVector(argument, rows, dtypes) : PAPO_OK;
+}
+
+papo_tensor cuSeqlensView(const papo_advantages_args& a) {
+  if (a.estimator != PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS) return {};
+  return bytesView(a.cuSeqlens, static_cast<size_t>(a.responses + 1) * sizeof *a.cuSeqlens);
+}
+
+papo_status checkOverlap(const papo_advantages_args& a) {
+  const papo_tensor cuSeqlens = cuSeqlensView(a);
+  return requireDisjoint({{"rewards", &a.rewards},
+                          {"groupIds", &a.groupIds},
+                          {"baselines", &a.baselines},
+                          {"responseMask", &a.responseMask},
+                          {"cuSeqlens", &cuSeqlens}},
+                         {{"advantages", &a.advantages}, {"returns", &a.returns}}, {});
+}
+
+papo_status requireOwnWorkspace(const papo_advantages_args& a, const void* workspace,
+                                size_t bytes) {
+  const papo_tensor cuSeqlens = cuSeqlensView(a), view = bytesView(workspace, bytes);
+  return requireDisjoint({{"rewards", &a.rewards},
+                          {"groupIds", &a.groupIds},
+                          {"baselines", &a.baselines},
+                          {"responseMask", &a.responseMask},
+                          {"cuSeqlens", &cuSeqlens},
+                          {"advantages", &a.advantages},
+                          {"returns", &a.returns}},
+                         {{"workspace", &view}}, {});
+}
+
 papo_status checkArguments(const papo_engine* engine, const papo_advantages_args* a) {
   if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
   if (!a) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
@@ -68,23 +101,19 @@ papo_status checkArguments(const papo_engine* engine, const papo_advantages_args
   if (isPresent(a->rewards) && rows < 1)
     return fail(PAPO_INVALID_SHAPE, "rewards: expected at least one value, got %lld",
                 static_cast<long long>(rows));
+  const bool isPerToken = a->estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS;
+  const bool isRemax = a->estimator == PAPO_ADVANTAGE_REMAX;
   PAPO_TRY(requireVector({"rewards", &a->rewards}, rows, kReal));
   PAPO_TRY(requireVector({"advantages", &a->advantages}, rows, kReal));
-  if (usesGroups(*a))
-    PAPO_TRY(requireVector({"groupIds", &a->groupIds}, rows, dtypeBit(PAPO_INT32)));
-  if (a->estimator == PAPO_ADVANTAGE_REMAX)
-    PAPO_TRY(requireVector({"baselines", &a->baselines}, rows, kReal));
-  if (a->estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS) {
-    Responses responses;
-    PAPO_TRY(requireResponses(a->cuSeqlens, a->responses, rows, &responses));
-    PAPO_TRY(requireVector({"responseMask", &a->responseMask}, rows, dtypeBit(PAPO_UINT8)));
-    if (isPresent(a->returns)) PAPO_TRY(requireVector({"returns", &a->returns}, rows, kReal));
-  }
-  return requireDisjoint({{"rewards", &a->rewards},
-                          {"groupIds", &a->groupIds},
-                          {"baselines", &a->baselines},
-                          {"responseMask", &a->responseMask}},
-                         {{"advantages", &a->advantages}, {"returns", &a->returns}}, {});
+  PAPO_TRY(checkVector({"groupIds", &a->groupIds}, rows, dtypeBit(PAPO_INT32), usesGroups(*a)));
+  PAPO_TRY(checkVector({"baselines", &a->baselines}, rows, kReal, isRemax));
+  PAPO_TRY(checkVector({"responseMask", &a->responseMask}, rows, dtypeBit(PAPO_UINT8), isPerToken));
+  if (isPresent(a->returns) && !isPerToken)
+    return fail(PAPO_INVALID_ARGUMENT, "returns: expected none but for REINFORCE++, got a tensor");
+  PAPO_TRY(checkVector({"returns", &a->returns}, rows, kReal, false));
+  Responses responses;
+  if (isPerToken) PAPO_TRY(requireResponses(a->cuSeqlens, a->responses, rows, &responses));
+  return checkOverlap(*a);
 }
 
 // --- groups -----------------------------------------------------------------------------------------
@@ -243,6 +272,7 @@ extern "C" papo_status papo_group_advantages(papo_engine* engine, const papo_adv
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);
   PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));
+  PAPO_TRY(requireOwnWorkspace(*args, workspace, sizes.used()));
   Arena arena(workspace);
   const Workspace w = Workspace::layOut(&arena, *args);
   readValues(args->rewards, w.values);

@@ -285,7 +285,8 @@ template <class T>
 double gradient(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                 RowGradients out, bool sumOfSquares) {
   const PairGradient<T> pair = pairGradient<T>(row, statistics, slopes, out);
-  const double squares = slopes.exactKl != 0
+  // A row alone has no such slope, but a loss scale beyond float32 makes even that one NaN.
+  const double squares = row.exactKl && slopes.exactKl != 0
                              ? gradientTogether(pair, row.token, row.vocabSize)
                              : gradientApart(pair, slopes, row.token, row.vocabSize);
   finishStreams();
