@@ -11,12 +11,13 @@
 
 #include "check.h"
 #include "loss_case.h"
+#include "sanitizers.h"
 
 using namespace papo_test;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(PAPO_HAS_ASAN) || defined(PAPO_HAS_TSAN)
 constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;

@@ -8,15 +8,9 @@
 #include <memory>
 #include <vector>
 
+#include "../sanitizers.h"
 #include "papo.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define PAPO_HAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define PAPO_HAS_ASAN 1
-#endif
-#endif
 #ifdef PAPO_HAS_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
