@@ -343,8 +343,10 @@ double gradient(const RowPair& row, const RowStatistics& statistics, const RowSl
   for (SampledEntry* entry = first; entry != entries.end; ++entry)
     setElements(statistics, slopes, terms, row.inverseTemperature, entry);
   PairGradient<T> pair = pairGradient<T>(row, statistics, slopes, terms, out);
-  const double squares = slopes.exactKl != 0 ? gradientTogether(pair, entries, row.vocabSize)
-                                             : gradientApart(pair, terms, entries, row.vocabSize);
+  // A row alone has no such slope, but a loss scale beyond float32 makes even that one NaN.
+  const double squares = row.exactKl && slopes.exactKl != 0
+                             ? gradientTogether(pair, entries, row.vocabSize)
+                             : gradientApart(pair, terms, entries, row.vocabSize);
   finishStreams();
   return sumOfSquares ? squares : 0;
 }

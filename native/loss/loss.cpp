@@ -323,6 +323,7 @@ papo_status runLoss(papo_engine* engine, const papo_loss_args& args, const Respo
   Arena sizes(nullptr);
   Workspace<Real>::layOut(&sizes, args, responses.rows);
   PAPO_TRY(requireWorkspace(memory, bytes, sizes.used()));
+  PAPO_TRY(requireOwnWorkspace(args, memory, sizes.used()));
   Arena arena(memory);
   const auto workspace = Workspace<Real>::layOut(&arena, args, responses.rows);
   return LossCall<Real>(engine, args, responses, workspace).run();

@@ -174,22 +174,44 @@ papo_status checkVectors(const papo_engine& engine, const papo_loss_args& a, con
   return requireVector({"metrics", &a.metrics}, PAPO_METRIC_COUNT, dtypeBit(PAPO_FLOAT64));
 }
 
-papo_status checkOverlap(const papo_loss_args& a) {
-  NamedTensor inputs[sizeof kFields / sizeof kFields[0]],
-      outputs[sizeof kFields / sizeof kFields[0]];
-  size_t inputCount = 0, outputCount = 0;
-  for (const Field& field : kFields) {
-    const NamedTensor argument{field.name, &(a.*field.tensor)};
-    if (field.role == Role::input)
-      inputs[inputCount++] = argument;
-    else
-      outputs[outputCount++] = argument;
+// All memory of a call but its workspace.
+struct Memory {
+  static constexpr size_t kCapacity = sizeof kFields / sizeof kFields[0] + 2;
+
+  explicit Memory(const papo_loss_args& a)
+      : objective(bytesView(a.objective, sizeof *a.objective)),
+        cuSeqlens(
+            bytesView(a.cuSeqlens, static_cast<size_t>(a.responses + 1) * sizeof *a.cuSeqlens)) {
+    inputs[inputCount++] = {"objective", &objective};
+    inputs[inputCount++] = {"cuSeqlens", &cuSeqlens};
+    for (const Field& field : kFields)
+      (field.role == Role::input ? inputs[inputCount++] : outputs[outputCount++]) = {
+          field.name, &(a.*field.tensor)};
   }
-  return requireDisjoint(TensorList{inputs, inputCount}, TensorList{outputs, outputCount},
+
+  TensorList inputList() const { return {inputs, inputCount}; }
+  TensorList outputList() const { return {outputs, outputCount}; }
+
+  papo_tensor objective, cuSeqlens;
+  NamedTensor inputs[kCapacity], outputs[kCapacity];
+  size_t inputCount = 0, outputCount = 0;
+};
+
+papo_status checkOverlap(const papo_loss_args& a) {
+  const Memory memory(a);
+  return requireDisjoint(memory.inputList(), memory.outputList(),
                          {{&a.logits, &a.logitsGrad}, {&a.maskedLogits, &a.maskedLogitsGrad}});
 }
 
 }  // namespace
+
+papo_status requireOwnWorkspace(const papo_loss_args& args, const void* workspace, size_t bytes) {
+  const Memory memory(args);
+  const papo_tensor view = bytesView(workspace, bytes);
+  const NamedTensor argument{"workspace", &view};
+  PAPO_TRY(requireDisjoint(memory.inputList(), {&argument, 1}, {}));
+  return requireDisjoint(memory.outputList(), {&argument, 1}, {});
+}
 
 papo_status checkLossArguments(const papo_engine& engine, const papo_loss_args& args,
                                Responses* responses) {

@@ -7,6 +7,9 @@
 
 namespace papo {
 
+// That no argument lies in the workspace.
+papo_status requireOwnWorkspace(const papo_loss_args& args, const void* workspace, size_t bytes);
+
 // Pointers, shapes, dtypes, overlaps, and which inputs the objective needs. Fills responses.
 papo_status checkLossArguments(const papo_engine& engine, const papo_loss_args& args,
                                Responses* responses);
