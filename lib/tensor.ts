@@ -1,6 +1,7 @@
 import { allocate, decoder, identify, isDetached, requireDType } from './dtype'
 import type { DType, TypedArray } from './dtype'
 import { describe, invalid } from './errors'
+import { requireKeys } from './options'
 
 /** Where memory lies. */
 export type Device = 'cpu' | `cuda:${number}`
@@ -20,6 +21,7 @@ export interface TensorOptions {
   rowStride?: number
 }
 
+const optionNames = new Set(['dtype', 'shape', 'rowStride'])
 const secret = Symbol('Tensor')
 let readData: (tensor: Tensor, argument: string) => TypedArray
 let isTensor: (value: unknown) => value is Tensor
@@ -89,9 +91,10 @@ export class Tensor {
    * last row may end at its last element or at its stride.
    *
    * @throws PapoError ERR_INVALID_ARGUMENT (not a typed array, or a resizable buffer),
-   * ERR_INVALID_DTYPE, ERR_INVALID_SHAPE, ERR_DETACHED
+   * ERR_INVALID_OPTION (an unknown option), ERR_INVALID_DTYPE, ERR_INVALID_SHAPE, ERR_DETACHED
    */
   static from(data: TypedArray, options: TensorOptions = {}): Tensor {
+    requireKeys('options', options, optionNames)
     const { dtype, shape, rowStride } = options
     const known = identify('data', data, dtype === undefined ? undefined : requireDType(dtype))
     if (isDetached(known.data))

@@ -4,12 +4,14 @@
       "engine/status.cpp",
       "engine/engine.cpp",
       "engine/tensors.cpp",
+      "engine/cuda_driver.cpp",
       "engine/job_queue.cpp",
       "loss/objective.cpp",
       "loss/batch.cpp",
       "loss/selection.cpp",
       "loss/reduction.cpp",
       "loss/loss_checks.cpp",
+      "loss/token_rows.cpp",
       "loss/loss.cpp",
       "loss/token_log_probs.cpp",
       "loss/reference.cpp",
@@ -24,7 +26,8 @@
       "cpu/instruction_sets.cpp",
       "cpu/rows_portable.cpp",
       "cpu/rows_avx2.cpp",
-      "cpu/rows_avx512.cpp"
+      "cpu/rows_avx512.cpp",
+      "cpu/rows_neon.cpp"
     ],
     "cuda_files": [],
     "binding_files": [
@@ -36,7 +39,8 @@
       "../bindings/node/loss.cpp",
       "../bindings/node/advantages.cpp",
       "../bindings/node/masking.cpp",
-      "../bindings/node/memory.cpp"
+      "../bindings/node/memory.cpp",
+      "../bindings/node/diagnosis.cpp"
     ],
     "header_dirs": [
       "include",

@@ -49,6 +49,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("randomPatchMask", Napi::Function::New<randomPatchMask>(env));
   exports.Set("saliencyPatchMask", Napi::Function::New<saliencyPatchMask>(env));
   exports.Set("preferHugePages", Napi::Function::New<preferHugePages>(env));
+  exports.Set("compiledInstructionSets", Napi::Function::New<compiledInstructionSets>(env));
+  exports.Set("cudaDriver", Napi::Function::New<cudaDriver>(env));
   return exports;
 }
 

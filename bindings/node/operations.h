@@ -35,4 +35,10 @@ Napi::Value saliencyPatchMask(const Napi::CallbackInfo& info);
 // preferHugePages(typedArray): a hint to the system for memory that has not been written yet.
 Napi::Value preferHugePages(const Napi::CallbackInfo& info);
 
+// compiledInstructionSets(): [{ name, features, usable }], fastest first
+Napi::Value compiledInstructionSets(const Napi::CallbackInfo& info);
+
+// cudaDriver(): the fields of papo_cuda_driver; state is a word, devices is an array
+Napi::Value cudaDriver(const Napi::CallbackInfo& info);
+
 }  // namespace papo::node

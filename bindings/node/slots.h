@@ -18,6 +18,7 @@ constexpr Slot<papo_loss_args> kLossSlots[] = {
     PAPO_SLOT(papo_loss_args, maskedEntropies),
     PAPO_SLOT(papo_loss_args, exactPerceptionKl),
     PAPO_SLOT(papo_loss_args, tokens),
+    PAPO_SLOT(papo_loss_args, rowIndex),
     PAPO_SLOT(papo_loss_args, responseMask),
     PAPO_SLOT(papo_loss_args, oldLogProbs),
     PAPO_SLOT(papo_loss_args, refLogProbs),
@@ -45,6 +46,7 @@ constexpr Slot<papo_loss_args> kLossSlots[] = {
 constexpr Slot<papo_token_log_probs_args> kTokenLogProbsSlots[] = {
     PAPO_SLOT(papo_token_log_probs_args, logits),
     PAPO_SLOT(papo_token_log_probs_args, tokens),
+    PAPO_SLOT(papo_token_log_probs_args, rowIndex),
     PAPO_SLOT(papo_token_log_probs_args, responseMask),
     PAPO_SLOT(papo_token_log_probs_args, logProbs),
     PAPO_SLOT(papo_token_log_probs_args, entropies),

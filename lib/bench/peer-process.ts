@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 
 import { UsageError } from '../cli/arguments'
 import type { TypedArray } from '../index'
+import { pythonCandidates } from './python'
 
 export type Reply = Readonly<Record<string, unknown>>
 
@@ -30,8 +31,7 @@ export class PeerProcess {
   ): Promise<PeerProcess | string> {
     const file = path.resolve(__dirname, '../../bench/peers', script)
     if (!existsSync(file)) return 'bench/peers is not in this package; clone the repository for it'
-    const named = process.env.PAPO_PYTHON
-    const candidates = named === undefined ? ['python3', '/usr/bin/python3'] : [named]
+    const candidates = pythonCandidates()
     for (const python of candidates) {
       const child = spawn(python, ['-u', file, ...args])
       child.on('error', () => {}) // not there: its output ends, and the next one is tried

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import os from 'node:os'
-import path from 'node:path'
 
+import { manifest } from '../package'
 import type { Bandwidth } from './bandwidth'
 import type { BenchRow } from './runner'
 
@@ -41,18 +40,13 @@ export function header(
     threads,
     versions: {
       node: process.versions.node,
-      'papo-kernels': packageVersion(),
+      'papo-kernels': manifest().version,
       ...peers,
     },
     copyBandwidth: bandwidth.copy,
     readBandwidth: bandwidth.read,
     loadAverage: os.loadavg()[0] ?? 0,
   }
-}
-
-function packageVersion(): string {
-  const text = readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
 }
 
 export function headerText({ cpu, threads, versions, ...rest }: BenchHeader): string {

@@ -2,6 +2,7 @@
 //
 // Sources: GRPO arXiv 2402.03300, Dr. GRPO 2503.20783, RLOO 2402.14740, ReMax 2310.10505,
 // REINFORCE++ 2501.03262; constants as in the authors' core_algos.py.
+#include <algorithm>
 #include <cmath>
 
 #include "advantages/group_index.h"
@@ -13,28 +14,34 @@ namespace {
 
 constexpr unsigned kReal = dtypeBit(PAPO_FLOAT32) | dtypeBit(PAPO_FLOAT64);
 
-double valueAt(const papo_tensor& t, int64_t i) {
-  return t.dtype == PAPO_FLOAT64 ? static_cast<const double*>(t.data)[i]
-                                 : static_cast<double>(static_cast<const float*>(t.data)[i]);
+// All values in double. They are used from this copy, whatever becomes of the caller's meanwhile.
+void readValues(const papo_tensor& t, double* values) {
+  if (t.dtype == PAPO_FLOAT64)
+    std::copy_n(static_cast<const double*>(t.data), t.rows, values);
+  else
+    std::copy_n(static_cast<const float*>(t.data), t.rows, values);
 }
 
-void setValue(const papo_tensor& t, int64_t i, double value) {
+void writeValues(const double* values, const papo_tensor& t) {
   if (!isPresent(t)) return;
   if (t.dtype == PAPO_FLOAT64)
-    static_cast<double*>(t.data)[i] = value;
+    std::copy_n(values, t.rows, static_cast<double*>(t.data));
   else
-    static_cast<float*>(t.data)[i] = static_cast<float>(value);
+    std::transform(values, values + t.rows, static_cast<float*>(t.data),
+                   [](double value) { return static_cast<float>(value); });
 }
 
 bool usesGroups(const papo_advantages_args& a) {
   return a.estimator != PAPO_ADVANTAGE_REMAX && a.estimator != PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS;
 }
 
-papo_status requireFinite(NamedTensor argument) {
-  for (int64_t i = 0; i < argument.tensor->rows; ++i) {
-    if (!std::isfinite(valueAt(*argument.tensor, i)))
-      return fail(PAPO_INVALID_VALUE, "%s: expected finite numbers, got %g at index %lld",
-                  argument.name, valueAt(*argument.tensor, i), static_cast<long long>(i));
+papo_status requireFinite(const char* name, const double* values, int64_t count) {
+  int64_t bad = 0;  // of the width of a double, for the vectoriser
+  for (int64_t i = 0; i < count; ++i) bad += !std::isfinite(values[i]);
+  for (int64_t i = 0; bad && i < count; ++i) {
+    if (!std::isfinite(values[i]))
+      return fail(PAPO_INVALID_VALUE, "%s: expected finite numbers, got %g at index %lld", name,
+                  values[i], static_cast<long long>(i));
   }
   return PAPO_OK;
 }
@@ -51,6 +58,39 @@ papo_status checkOptions(const papo_advantages_args& a) {
   return PAPO_OK;
 }
 
+// What is given must be a sound view even where the estimator does not look at it.
+papo_status checkVector(NamedTensor argument, int64_t rows, unsigned dtypes, bool isNeeded) {
+  return isNeeded || isPresent(*argument.tensor) ? requireVector(argument, rows, dtypes) : PAPO_OK;
+}
+
+papo_tensor cuSeqlensView(const papo_advantages_args& a) {
+  if (a.estimator != PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS) return {};
+  return bytesView(a.cuSeqlens, static_cast<size_t>(a.responses + 1) * sizeof *a.cuSeqlens);
+}
+
+papo_status checkOverlap(const papo_advantages_args& a) {
+  const papo_tensor cuSeqlens = cuSeqlensView(a);
+  return requireDisjoint({{"rewards", &a.rewards},
+                          {"groupIds", &a.groupIds},
+                          {"baselines", &a.baselines},
+                          {"responseMask", &a.responseMask},
+                          {"cuSeqlens", &cuSeqlens}},
+                         {{"advantages", &a.advantages}, {"returns", &a.returns}}, {});
+}
+
+papo_status requireOwnWorkspace(const papo_advantages_args& a, const void* workspace,
+                                size_t bytes) {
+  const papo_tensor cuSeqlens = cuSeqlensView(a), view = bytesView(workspace, bytes);
+  return requireDisjoint({{"rewards", &a.rewards},
+                          {"groupIds", &a.groupIds},
+                          {"baselines", &a.baselines},
+                          {"responseMask", &a.responseMask},
+                          {"cuSeqlens", &cuSeqlens},
+                          {"advantages", &a.advantages},
+                          {"returns", &a.returns}},
+                         {{"workspace", &view}}, {});
+}
+
 papo_status checkArguments(const papo_engine* engine, const papo_advantages_args* a) {
   if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
   if (!a) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
@@ -61,23 +101,19 @@ papo_status checkArguments(const papo_engine* engine, const papo_advantages_args
   if (isPresent(a->rewards) && rows < 1)
     return fail(PAPO_INVALID_SHAPE, "rewards: expected at least one value, got %lld",
                 static_cast<long long>(rows));
+  const bool isPerToken = a->estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS;
+  const bool isRemax = a->estimator == PAPO_ADVANTAGE_REMAX;
   PAPO_TRY(requireVector({"rewards", &a->rewards}, rows, kReal));
   PAPO_TRY(requireVector({"advantages", &a->advantages}, rows, kReal));
-  if (usesGroups(*a))
-    PAPO_TRY(requireVector({"groupIds", &a->groupIds}, rows, dtypeBit(PAPO_INT32)));
-  if (a->estimator == PAPO_ADVANTAGE_REMAX)
-    PAPO_TRY(requireVector({"baselines", &a->baselines}, rows, kReal));
-  if (a->estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS) {
-    Responses responses;
-    PAPO_TRY(requireResponses(a->cuSeqlens, a->responses, rows, &responses));
-    PAPO_TRY(requireVector({"responseMask", &a->responseMask}, rows, dtypeBit(PAPO_UINT8)));
-    if (isPresent(a->returns)) PAPO_TRY(requireVector({"returns", &a->returns}, rows, kReal));
-  }
-  return requireDisjoint({{"rewards", &a->rewards},
-                          {"groupIds", &a->groupIds},
-                          {"baselines", &a->baselines},
-                          {"responseMask", &a->responseMask}},
-                         {{"advantages", &a->advantages}, {"returns", &a->returns}}, {});
+  PAPO_TRY(checkVector({"groupIds", &a->groupIds}, rows, dtypeBit(PAPO_INT32), usesGroups(*a)));
+  PAPO_TRY(checkVector({"baselines", &a->baselines}, rows, kReal, isRemax));
+  PAPO_TRY(checkVector({"responseMask", &a->responseMask}, rows, dtypeBit(PAPO_UINT8), isPerToken));
+  if (isPresent(a->returns) && !isPerToken)
+    return fail(PAPO_INVALID_ARGUMENT, "returns: expected none but for REINFORCE++, got a tensor");
+  PAPO_TRY(checkVector({"returns", &a->returns}, rows, kReal, false));
+  Responses responses;
+  if (isPerToken) PAPO_TRY(requireResponses(a->cuSeqlens, a->responses, rows, &responses));
+  return checkOverlap(*a);
 }
 
 // --- groups -----------------------------------------------------------------------------------------
@@ -86,84 +122,99 @@ struct Moments {
   double mean = 0, deviation = 0;  // unbiased; 0 where all values are equal
 };
 
-// index: maps 0 .. count - 1 to a reward.
-template <class Index>
-Moments momentsOf(const papo_tensor& rewards, int64_t count, Index&& index) {
+Moments momentsOf(const double* values, int64_t count) {
   double sum = 0, squares = 0;
-  bool allEqual = true;
-  const double first = valueAt(rewards, index(0));
+  int64_t different = 0;
   for (int64_t i = 0; i < count; ++i) {
-    sum += valueAt(rewards, index(i));
-    allEqual &= valueAt(rewards, index(i)) == first;
+    sum += values[i];
+    different += values[i] != values[0];
   }
-  if (allEqual) return {first, 0};
+  if (different == 0) return {values[0], 0};
   const double mean = sum / static_cast<double>(count);
-  for (int64_t i = 0; i < count; ++i) {
-    const double difference = valueAt(rewards, index(i)) - mean;
-    squares += difference * difference;
-  }
+  for (int64_t i = 0; i < count; ++i) squares += (values[i] - mean) * (values[i] - mean);
   return {mean, std::sqrt(squares / static_cast<double>(count - 1))};
 }
 
-double groupAdvantage(const papo_advantages_args& a, double reward, const Moments& group,
-                      int64_t members, double batchDeviation) {
-  const double centred = reward - group.mean;
-  if (a.estimator == PAPO_ADVANTAGE_DR_GRPO) return centred;
+// The advantage of a value is (value - mean) * factor / divisor.
+struct GroupScale {
+  double mean, factor = 1, divisor = 1;
+};
+
+GroupScale scaleOf(const papo_advantages_args& a, const double* group, int64_t members,
+                   double batchDeviation) {
+  const Moments moments = momentsOf(group, members);
   if (a.estimator == PAPO_ADVANTAGE_RLOO)
-    return centred * static_cast<double>(members) / static_cast<double>(members - 1);
-  if (a.scale == PAPO_SCALE_NONE) return centred;
-  const double deviation = a.scale == PAPO_SCALE_BATCH ? batchDeviation : group.deviation;
-  return centred == 0 ? 0 : centred / (deviation + a.epsilon);
+    return {moments.mean, static_cast<double>(members), static_cast<double>(members - 1)};
+  if (a.estimator == PAPO_ADVANTAGE_DR_GRPO || a.scale == PAPO_SCALE_NONE) return {moments.mean};
+  const double deviation = a.scale == PAPO_SCALE_BATCH ? batchDeviation : moments.deviation;
+  // Without a deviation and epsilon every value is the mean, whose advantage is 0.
+  const double divisor = deviation + a.epsilon;
+  return {moments.mean, 1, divisor > 0 ? divisor : 1};
 }
 
-papo_status checkGroups(const GroupIndex& index, const int32_t* ids) {
+void scaleGroup(GroupScale scale, double* group, int64_t members) {
+  for (int64_t i = 0; i < members; ++i)
+    group[i] = (group[i] - scale.mean) * scale.factor / scale.divisor;
+}
+
+papo_status checkGroups(const GroupIndex& index) {
   for (int64_t g = 0; g < index.groups; ++g) {
     if (index.offsets[g + 1] - index.offsets[g] < 2)
       return fail(PAPO_INVALID_VALUE,
                   "groupIds: expected at least 2 responses in a group, got 1 "
                   "in group %d",
-                  ids[index.order[index.offsets[g]]]);
+                  index.ids[index.order[index.offsets[g]]]);
   }
   return PAPO_OK;
 }
 
-papo_status runGroups(const papo_advantages_args& a, GroupIndex index) {
-  const auto* ids = static_cast<const int32_t*>(a.groupIds.data);
-  index.build(ids, a.rewards.rows);
-  PAPO_TRY(checkGroups(index, ids));
-  const double batchDeviation =
-      a.scale == PAPO_SCALE_BATCH
-          ? momentsOf(a.rewards, a.rewards.rows, [](int64_t i) { return i; }).deviation
-          : 0;
+// values: rewards, each of which becomes its advantage; grouped: as much memory for them in the order
+// of their groups.
+papo_status runGroups(const papo_advantages_args& a, GroupIndex index, double* values,
+                      double* grouped) {
+  const int64_t rows = a.rewards.rows;
+  index.build(static_cast<const int32_t*>(a.groupIds.data), rows);
+  PAPO_TRY(checkGroups(index));
+  const double batchDeviation = a.scale == PAPO_SCALE_BATCH ? momentsOf(values, rows).deviation : 0;
+  for (int64_t i = 0; i < rows; ++i) grouped[i] = values[index.order[i]];
   for (int64_t g = 0; g < index.groups; ++g) {
-    const int64_t* members = index.order + index.offsets[g];
-    const int64_t count = index.offsets[g + 1] - index.offsets[g];
-    const Moments group = momentsOf(a.rewards, count, [=](int64_t i) { return members[i]; });
-    for (int64_t i = 0; i < count; ++i)
-      setValue(a.advantages, members[i],
-               groupAdvantage(a, valueAt(a.rewards, members[i]), group, count, batchDeviation));
+    double* group = grouped + index.offsets[g];
+    const int64_t members = index.offsets[g + 1] - index.offsets[g];
+    scaleGroup(scaleOf(a, group, members, batchDeviation), group, members);
   }
+  for (int64_t i = 0; i < rows; ++i) values[index.order[i]] = grouped[i];
+  writeValues(values, a.advantages);
+  return PAPO_OK;
+}
+
+papo_status runRemax(const papo_advantages_args& a, double* values, double* baselines) {
+  readValues(a.baselines, baselines);
+  PAPO_TRY(requireFinite("baselines", baselines, a.rewards.rows));
+  for (int64_t i = 0; i < a.rewards.rows; ++i) values[i] -= baselines[i];
+  writeValues(values, a.advantages);
   return PAPO_OK;
 }
 
 // --- per token --------------------------------------------------------------------------------------
 
-// R_t = r_t + discount c_{t+1}, c_t = R_t m_t, from the end of each response.
-void discountedReturns(const papo_advantages_args& a, double* returns) {
+// R_t = r_t + discount c_{t+1}, c_t = R_t m_t, from the end of each response. values: rewards, each
+// of which becomes its return.
+void discountedReturns(const papo_advantages_args& a, double* values) {
   const auto* mask = static_cast<const uint8_t*>(a.responseMask.data);
   const Responses responses{a.responses, a.rewards.rows, a.cuSeqlens};
   for (int64_t b = 0; b < responses.count; ++b) {
     double carried = 0;
     for (int64_t row = responses.end(b) - 1; row >= responses.begin(b); --row) {
-      returns[row] = valueAt(a.rewards, row) + a.discount * carried;
-      carried = returns[row] * mask[row];
+      values[row] += a.discount * carried;
+      carried = values[row] * mask[row];
     }
   }
 }
 
 // Whitened over counted tokens: (R - mean) / sqrt(var + epsilon), var unbiased. The authors' masked
 // mean divides by count + 1e-8.
-papo_status runReinforcePlusPlus(const papo_advantages_args& a, double* returns) {
+papo_status runReinforcePlusPlus(const papo_advantages_args& a, double* values) {
+  PAPO_TRY(requireBinary({"responseMask", &a.responseMask}));
   const auto* mask = static_cast<const uint8_t*>(a.responseMask.data);
   const int64_t rows = a.rewards.rows;
   double count = 0, sum = 0, squares = 0;
@@ -171,30 +222,31 @@ papo_status runReinforcePlusPlus(const papo_advantages_args& a, double* returns)
   if (count < 2)
     return fail(PAPO_INVALID_VALUE, "responseMask: expected at least 2 counted tokens, got %g",
                 count);
-  discountedReturns(a, returns);
-  for (int64_t row = 0; row < rows; ++row) sum += mask[row] ? returns[row] : 0;
+  discountedReturns(a, values);
+  writeValues(values, a.returns);
+  for (int64_t row = 0; row < rows; ++row) sum += mask[row] ? values[row] : 0;
   constexpr double kCountEpsilon = 1e-8;
   const double mean = sum / (count + kCountEpsilon);
   for (int64_t row = 0; row < rows; ++row)
-    squares += mask[row] ? (returns[row] - mean) * (returns[row] - mean) : 0;
+    squares += mask[row] ? (values[row] - mean) * (values[row] - mean) : 0;
   const double variance = squares / (count + kCountEpsilon) * count / (count - 1);
   const double scale = 1 / std::sqrt(variance + a.epsilon);
-  for (int64_t row = 0; row < rows; ++row) {
-    setValue(a.advantages, row, (returns[row] - mean) * scale);
-    setValue(a.returns, row, returns[row]);
-  }
+  for (int64_t row = 0; row < rows; ++row) values[row] = (values[row] - mean) * scale;
+  writeValues(values, a.advantages);
   return PAPO_OK;
 }
 
 struct Workspace {
+  double* values = nullptr;  // [B] or [N] rewards, then what comes of them
+  double* second = nullptr;  // [B] values by group, or baselines
   GroupIndex index;
-  double* returns = nullptr;
 
   static Workspace layOut(Arena* arena, const papo_advantages_args& a) {
     Workspace w;
+    w.values = arena->take<double>(a.rewards.rows);
+    if (a.estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS) return w;
+    w.second = arena->take<double>(a.rewards.rows);
     if (usesGroups(a)) w.index = GroupIndex::layOut(arena, a.rewards.rows);
-    if (a.estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS)
-      w.returns = arena->take<double>(a.rewards.rows);
     return w;
   }
 };
@@ -217,19 +269,15 @@ extern "C" papo_status papo_group_advantages(papo_engine* engine, const papo_adv
                                              void* workspace, size_t workspaceBytes) {
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
-  PAPO_TRY(requireFinite({"rewards", &args->rewards}));
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);
   PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));
+  PAPO_TRY(requireOwnWorkspace(*args, workspace, sizes.used()));
   Arena arena(workspace);
-  const Workspace layout = Workspace::layOut(&arena, *args);
-  if (usesGroups(*args)) return runGroups(*args, layout.index);
-  if (args->estimator == PAPO_ADVANTAGE_REINFORCE_PLUS_PLUS) {
-    PAPO_TRY(requireBinary({"responseMask", &args->responseMask}));
-    return runReinforcePlusPlus(*args, layout.returns);
-  }
-  PAPO_TRY(requireFinite({"baselines", &args->baselines}));
-  for (int64_t i = 0; i < args->rewards.rows; ++i)
-    setValue(args->advantages, i, valueAt(args->rewards, i) - valueAt(args->baselines, i));
-  return PAPO_OK;
+  const Workspace w = Workspace::layOut(&arena, *args);
+  readValues(args->rewards, w.values);
+  PAPO_TRY(requireFinite("rewards", w.values, args->rewards.rows));
+  if (usesGroups(*args)) return runGroups(*args, w.index, w.values, w.second);
+  return args->estimator == PAPO_ADVANTAGE_REMAX ? runRemax(*args, w.values, w.second)
+                                                 : runReinforcePlusPlus(*args, w.values);
 }

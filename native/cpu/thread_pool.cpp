@@ -1,5 +1,6 @@
 #include "cpu/thread_pool.h"
 
+#include <new>
 #include <system_error>
 
 #if defined(__x86_64__)
@@ -34,11 +35,12 @@ bool spinUntil(Condition condition) {
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 1) return;
-  workers_.reserve(static_cast<size_t>(threads) - 1);
+  // The threads that did start do the work.
   try {
+    workers_.reserve(static_cast<size_t>(threads) - 1);
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
   } catch (const std::system_error&) {
-    // The threads that did start do the work.
+  } catch (const std::bad_alloc&) {
   }
 }
 

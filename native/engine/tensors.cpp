@@ -23,7 +23,6 @@ struct ByteRange {
 
 ByteRange byteRange(const papo_tensor& t) {
   const auto begin = reinterpret_cast<uintptr_t>(t.data);
-  if (t.rows == 0 || t.columns == 0) return {begin, begin};
   const int64_t elements = (t.rows - 1) * t.rowStride + t.columns;
   return {begin, begin + static_cast<uintptr_t>(elements) * dtypeBytes(t.dtype)};
 }
@@ -55,12 +54,15 @@ papo_status requireMatrix(NamedTensor argument, int64_t rows, int64_t columns, u
     return fail(PAPO_INVALID_SHAPE, "%s: expected shape [%lld, %lld], got [%lld, %lld]",
                 argument.name, static_cast<long long>(rows), static_cast<long long>(columns),
                 static_cast<long long>(t.rows), static_cast<long long>(t.columns));
+  if (rows < 1 || columns < 1)
+    return fail(PAPO_INVALID_SHAPE, "%s: expected at least one row and column, got [%lld, %lld]",
+                argument.name, static_cast<long long>(rows), static_cast<long long>(columns));
   if (t.rowStride < t.columns)
     return fail(PAPO_INVALID_SHAPE, "%s: expected rowStride of at least %lld, got %lld",
                 argument.name, static_cast<long long>(t.columns),
                 static_cast<long long>(t.rowStride));
   // A view that ends beyond the address space would wrap around in every later computation.
-  if (t.rowStride > INT64_MAX / 16 / (rows > 0 ? rows : 1))
+  if (t.rowStride > INT64_MAX / 16 / rows)
     return fail(PAPO_INVALID_SHAPE, "%s: rows * rowStride is too large", argument.name);
   if (reinterpret_cast<uintptr_t>(t.data) % dtypeBytes(t.dtype) != 0)
     return fail(PAPO_INVALID_ARGUMENT, "%s: expected data aligned to %zu bytes, got %p",
@@ -97,6 +99,11 @@ papo_status requireDisjoint(TensorList inputs, TensorList outputs,
     }
   }
   return PAPO_OK;
+}
+
+papo_tensor bytesView(const void* data, size_t bytes) {
+  const auto count = static_cast<int64_t>(bytes);
+  return {count > 0 ? const_cast<void*>(data) : nullptr, count, 1, 1, PAPO_UINT8, PAPO_CPU};
 }
 
 papo_status requireBinary(NamedTensor argument) {

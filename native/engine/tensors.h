@@ -49,6 +49,9 @@ papo_status requireDisjoint(const NamedTensor (&inputs)[kInputs],
   return requireDisjoint(TensorList{inputs, kInputs}, TensorList{outputs, kOutputs}, inPlace);
 }
 
+// Any memory as a tensor, for the check above; absent where there is none.
+papo_tensor bytesView(const void* data, size_t bytes);
+
 // Every value 0 or 1.
 papo_status requireBinary(NamedTensor argument);
 

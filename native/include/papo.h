@@ -97,6 +97,51 @@ PAPO_API int32_t papo_engine_threads(const papo_engine* engine);
  * Fills up to capacity names and returns how many there are. */
 PAPO_API int32_t papo_instruction_sets(const char** names, int32_t capacity);
 
+/* --- diagnosis ----------------------------------------------------------------------------------- */
+
+/* An instruction set of this build, whether or not this processor can run it. */
+typedef struct papo_instruction_set_info {
+  size_t size;
+  const char* name;
+  const char* features; /* what the processor must have, with commas, in the names of compilers */
+  int32_t usable;       /* 1: this processor has them */
+} papo_instruction_set_info;
+
+/* Fastest first; PAPO_INVALID_VALUE from the index behind the last on. */
+PAPO_API papo_status papo_instruction_set_at(int32_t index, papo_instruction_set_info* info);
+
+typedef enum papo_cuda_driver_state {
+  PAPO_CUDA_DRIVER_READY = 0,
+  PAPO_CUDA_DRIVER_ABSENT = 1,     /* no libcuda.so.1; message is the loader's */
+  PAPO_CUDA_DRIVER_INCOMPLETE = 2, /* a library of that name that lacks `function` */
+  PAPO_CUDA_DRIVER_FAILED = 3      /* `function` gave `result`, whose name is message, if any */
+} papo_cuda_driver_state;
+
+typedef struct papo_cuda_device {
+  char name[128];
+  int32_t major, minor; /* compute capability */
+  int64_t memory;       /* bytes */
+} papo_cuda_device;
+
+#define PAPO_CUDA_DEVICE_CAPACITY 16
+
+/* Versions are 1000 * major + 10 * minor of CUDA. Texts that do not fit are cut. */
+typedef struct papo_cuda_driver {
+  size_t size;
+  int32_t runtimeVersion; /* of the CUDA runtime in this build; 0: built without */
+  int32_t driverVersion;  /* newest CUDA that the driver supports; 0: it did not say */
+  int32_t state;          /* papo_cuda_driver_state */
+  int32_t result;         /* CUresult, 0 is success */
+  char function[32];
+  char message[256];
+  int32_t deviceCount; /* may exceed the capacity; where reading one failed, those before it */
+  papo_cuda_device devices[PAPO_CUDA_DEVICE_CAPACITY];
+} papo_cuda_driver;
+
+/* PAPO_OK with whatever there is, also without a driver. The only function that looks for one: it
+ * loads libcuda.so.1, which stays loaded, and calls cuInit, which may take a second. */
+PAPO_API papo_status papo_cuda_driver_info(papo_cuda_driver* driver);
+
 /* --- objective ----------------------------------------------------------------------------------- */
 
 /* Fill with a profile of docs/options.md by name. */
@@ -106,14 +151,16 @@ PAPO_API papo_status papo_objective_validate(const papo_objective* objective);
 
 /* --- log-probs of one branch --------------------------------------------------------------------- */
 
-/* logProbs[r]    = z[r, tokens[r]] - logSumExp(z[r, :]),  z = logits / temperature
- * entropies[r]   = -sum_v p log p, exact;  logSumExps[r] = logSumExp(z[r, :])
- * A row with responseMask 0 is not read; its outputs are 0. */
+/* logProbs[i]    = z[r, tokens[i]] - logSumExp(z[r, :]),  z = logits / temperature
+ * entropies[i]   = -sum_v p log p, exact;  logSumExps[i] = logSumExp(z[r, :])
+ * with r = rowIndex[i], or i without it. For a token with responseMask 0 neither id nor row is looked
+ * at and its outputs are 0; a row of no other token is not read. */
 typedef struct papo_token_log_probs_args {
   size_t size;
   double temperature;
   papo_tensor logits;       /* [N, V] float32, float16 or bfloat16 (any float for reference) */
   papo_tensor tokens;       /* [N] int32, 0 <= id < V */
+  papo_tensor rowIndex;     /* [N] int32, 0 <= row < R, optional; logits are [R, V] then */
   papo_tensor responseMask; /* [N] uint8, optional */
   papo_tensor logProbs;     /* out [N] float32 (float32 or float64 for reference) */
   papo_tensor entropies;    /* out [N], optional */
@@ -138,6 +185,10 @@ PAPO_API papo_status papo_token_log_probs(papo_engine* engine,
  * Responses: cuSeqlens[B + 1] holds the first row of each response and N at its end; without it
  * every response has N / responses rows. Values "per response or token" are [B] or [N].
  *
+ * Rows: logits have one row for each token, or rowIndex names the row that predicts each. Logits and
+ * maskedLogits then have R rows, in any order, and so have their gradients. Several tokens may share a
+ * row, whose gradient is the sum of theirs; a row of no token that counts is not read.
+ *
  * Gradients: logitsGrad of logits' dtype; its data may be logits' own (in place). Rows that do not
  * count are written as 0. Outputs are complete when the call returns PAPO_OK, and untouched else. */
 typedef struct papo_loss_args {
@@ -147,15 +198,16 @@ typedef struct papo_loss_args {
   int64_t responses;        /* B >= 1 */
 
   /* inputs */
-  papo_tensor logits;            /* [N, V] */
-  papo_tensor maskedLogits;      /* [N, V], dtype of logits */
+  papo_tensor logits;            /* [N, V], or [R, V] with rowIndex */
+  papo_tensor maskedLogits;      /* as logits, dtype of logits */
   papo_tensor logProbs;          /* [N], instead of logits */
   papo_tensor maskedLogProbs;    /* [N], instead of maskedLogits */
   papo_tensor entropies;         /* [N], with logProbs, where the objective needs exact entropies */
   papo_tensor maskedEntropies;   /* [N], likewise */
   papo_tensor exactPerceptionKl; /* [N], with logProbs, where perceptionKlEstimator is exact */
   papo_tensor tokens;            /* [N] int32, with logits */
-  papo_tensor responseMask;      /* [N] uint8 0/1; absent: every row counts */
+  papo_tensor rowIndex;          /* [N] int32, 0 <= row < R, optional, with logits */
+  papo_tensor responseMask;      /* [N] uint8 0/1; absent: every token counts */
   papo_tensor oldLogProbs;       /* [N]; absent: on-policy, ratio 1 with its gradient */
   papo_tensor refLogProbs;       /* [N]; absent: no reference KL, whatever its coefficient */
   papo_tensor advantages;        /* [B] or [N] */
@@ -165,13 +217,13 @@ typedef struct papo_loss_args {
 
   /* outputs, all but metrics optional */
   papo_tensor metrics;               /* [PAPO_METRIC_COUNT] float64 */
-  papo_tensor logitsGrad;            /* [N, V] */
-  papo_tensor maskedLogitsGrad;      /* [N, V] */
+  papo_tensor logitsGrad;            /* as logits */
+  papo_tensor maskedLogitsGrad;      /* as logits */
   papo_tensor outLogProbs;           /* [N] */
   papo_tensor outMaskedLogProbs;     /* [N] */
   papo_tensor outEntropies;          /* [N] */
   papo_tensor outMaskedEntropies;    /* [N] */
-  papo_tensor ratios;                /* [N] importance ratio, 0 in rows that do not count */
+  papo_tensor ratios;                /* [N] importance ratio, 0 for tokens that do not count */
   papo_tensor refKlPerToken;         /* [N] */
   papo_tensor perceptionKlPerToken;  /* [N] after weights, selection and cap */
   papo_tensor logProbsGrad;          /* [N] dloss/dlogProbs: the slope g of docs/math.md */
