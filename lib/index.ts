@@ -58,17 +58,21 @@ export type {
   RemaxAdvantagesOptions,
 } from './advantages'
 
-export { maskPatches } from './masking/mask-patches'
+export { maskPatches, maskPatchesAsync } from './masking/mask-patches'
 export type { MaskPatchesOptions } from './masking/mask-patches'
-export { maskPatchRows } from './masking/mask-patch-rows'
+export { maskPatchRows, maskPatchRowsAsync } from './masking/mask-patch-rows'
 export type { MaskPatchRowsOptions } from './masking/mask-patch-rows'
-export { randomPatchMask, randomPatchMasks } from './masking/random-patch-mask'
+export {
+  randomPatchMask,
+  randomPatchMaskAsync,
+  randomPatchMasks,
+} from './masking/random-patch-mask'
 export type {
   MaskedSize,
   RandomPatchMaskOptions,
   RandomPatchMasksOptions,
 } from './masking/random-patch-mask'
-export { saliencyPatchMask } from './masking/saliency-patch-mask'
+export { saliencyPatchMask, saliencyPatchMaskAsync } from './masking/saliency-patch-mask'
 export type { SaliencyPatchMaskOptions } from './masking/saliency-patch-mask'
 export type { DestinationOptions } from './masking/destination'
 export type { Fill } from './masking/fill'
