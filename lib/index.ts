@@ -12,13 +12,10 @@ export { profiles, resolveObjective } from './loss/objective'
 export type { Objective, ObjectiveInput } from './loss/objective'
 export type { Metrics, ObjectiveOptions, ProfileName } from './loss/objective-table'
 
-export {
-  lossFromLogits,
-  lossFromLogitsAsync,
-  lossFromLogProbs,
-  lossFromLogProbsAsync,
-} from './loss/loss'
-export type { LossFromLogitsOptions, LossFromLogitsResult, LossOptions } from './loss/loss'
+export { lossFromLogits, lossFromLogitsAsync } from './loss/from-logits'
+export type { LossFromLogitsOptions, LossFromLogitsResult } from './loss/from-logits'
+export { lossFromLogProbs, lossFromLogProbsAsync } from './loss/from-log-probs'
+export type { LossOptions } from './loss/loss-call'
 export type { GradientOptions } from './loss/gradients'
 export type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './loss/inputs'
 export type {
