@@ -7,11 +7,19 @@ import {
   lossFromLogitsAsync,
   lossFromLogProbs,
   lossFromLogProbsAsync,
+  maskPatches,
+  maskPatchesAsync,
+  maskPatchRows,
+  maskPatchRowsAsync,
   PapoError,
+  randomPatchMask,
+  randomPatchMaskAsync,
   reinforcePlusPlusAdvantages,
   reinforcePlusPlusAdvantagesAsync,
   remaxAdvantages,
   remaxAdvantagesAsync,
+  saliencyPatchMask,
+  saliencyPatchMaskAsync,
   Tensor,
   tokenLogProbs,
   tokenLogProbsAsync,
@@ -63,7 +71,36 @@ describe('the async form gives what the sync form gives:', () => {
   const ids = Int32Array.of(7, 7, -1, -1)
   const perToken = { rewards: Tensor.from(numbers(6, 3), { shape: [2, 3] }), responseMask }
 
+  const image = Uint8Array.from({ length: 40 * 30 * 3 }, (_, i) => i % 251)
+  const size = { height: 40, width: 30 }
+  const patchMask = randomPatchMask({ ...size, seed: 5 })
+  const patches = Tensor.from(numbers(16 * 12, 8), { shape: [16, 12] })
+  const masks = {
+    patchMask: new Uint8Array(16).map((_, i) => i % 2),
+    gridThw: [[1, 4, 4]],
+  } as const
+
   test.each([
+    [
+      'maskPatches',
+      () => maskPatches(image, { ...size, patchMask }),
+      () => maskPatchesAsync(image, { ...size, patchMask }),
+    ],
+    [
+      'maskPatchRows',
+      () => maskPatchRows(patches, { ...masks, fill: 0.5 }),
+      () => maskPatchRowsAsync(patches, { ...masks, fill: 0.5 }),
+    ],
+    [
+      'randomPatchMask',
+      () => randomPatchMask({ ...size, seed: 7, prompt: 3 }),
+      () => randomPatchMaskAsync({ ...size, seed: 7, prompt: 3 }),
+    ],
+    [
+      'saliencyPatchMask',
+      () => saliencyPatchMask(Tensor.from(numbers(12, 6), { shape: [3, 4] }), { count: 5 }),
+      () => saliencyPatchMaskAsync(Tensor.from(numbers(12, 6), { shape: [3, 4] }), { count: 5 }),
+    ],
     [
       'lossFromLogits',
       () => lossFromLogits(inputs, 'papoExact', { gradNorm: true }),

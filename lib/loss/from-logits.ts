@@ -53,8 +53,8 @@ const optionNames = new Set([
  *
  * Rows with responseMask 0 are not read, unless paddingInAuxiliaryTerms; with every row masked the
  * loss and all gradients are 0. Logits may have other rows than those of the tokens: see
- * {@link LossFromLogitsInputs.rowIndex} and docs/layouts.md. NaN in a row that counts reaches the loss, and
- * metrics.nonFiniteRows tells how many there are.
+ * {@link LossFromLogitsInputs.rowIndex} and docs/layouts.md. NaN in a row that counts reaches the
+ * loss, and metrics.nonFiniteRows tells how many there are.
  *
  * @example
  * const { loss, logitsGrad } = lossFromLogits(
