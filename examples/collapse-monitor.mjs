@@ -1,4 +1,4 @@
-// A run that collapses after step 100, as its loss calls would report it, and what the monitor says.
+// A run that collapses after step 100, as loss calls would report it, and what the monitor says.
 import { CollapseMonitor } from 'papo-kernels'
 
 const scatter = (step, seed) => 1 + 0.1 * Math.sin(12.9898 * step + 78.233 * seed)

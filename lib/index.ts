@@ -12,13 +12,10 @@ export { profiles, resolveObjective } from './loss/objective'
 export type { Objective, ObjectiveInput } from './loss/objective'
 export type { Metrics, ObjectiveOptions, ProfileName } from './loss/objective-table'
 
-export {
-  lossFromLogits,
-  lossFromLogitsAsync,
-  lossFromLogProbs,
-  lossFromLogProbsAsync,
-} from './loss/loss'
-export type { LossFromLogitsOptions, LossFromLogitsResult, LossOptions } from './loss/loss'
+export { lossFromLogits, lossFromLogitsAsync } from './loss/from-logits'
+export type { LossFromLogitsOptions, LossFromLogitsResult } from './loss/from-logits'
+export { lossFromLogProbs, lossFromLogProbsAsync } from './loss/from-log-probs'
+export type { LossOptions } from './loss/loss-call'
 export type { GradientOptions } from './loss/gradients'
 export type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './loss/inputs'
 export type {
@@ -58,17 +55,21 @@ export type {
   RemaxAdvantagesOptions,
 } from './advantages'
 
-export { maskPatches } from './masking/mask-patches'
+export { maskPatches, maskPatchesAsync } from './masking/mask-patches'
 export type { MaskPatchesOptions } from './masking/mask-patches'
-export { maskPatchRows } from './masking/mask-patch-rows'
+export { maskPatchRows, maskPatchRowsAsync } from './masking/mask-patch-rows'
 export type { MaskPatchRowsOptions } from './masking/mask-patch-rows'
-export { randomPatchMask, randomPatchMasks } from './masking/random-patch-mask'
+export {
+  randomPatchMask,
+  randomPatchMaskAsync,
+  randomPatchMasks,
+} from './masking/random-patch-mask'
 export type {
   MaskedSize,
   RandomPatchMaskOptions,
   RandomPatchMasksOptions,
 } from './masking/random-patch-mask'
-export { saliencyPatchMask } from './masking/saliency-patch-mask'
+export { saliencyPatchMask, saliencyPatchMaskAsync } from './masking/saliency-patch-mask'
 export type { SaliencyPatchMaskOptions } from './masking/saliency-patch-mask'
 export type { DestinationOptions } from './masking/destination'
 export type { Fill } from './masking/fill'

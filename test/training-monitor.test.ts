@@ -127,6 +127,26 @@ describe('stays quiet', () => {
     expect(last(watch(series(200, 3, spike))).firstSteps).toEqual({})
   })
 
+  test('on entropies that come back once the perception KL has risen, if it stays there', () => {
+    const sharpened = (step: number): Partial<Levels> => {
+      const [fall, back] = [Math.exp(-step / 30), Math.max(0, step - 200) / 100]
+      return {
+        perceptionKlMean: 0.4 - 0.36 * fall,
+        entropy: 0.3 + 3 * fall + 0.3 * back,
+        maskedEntropy: 0.5 + 3 * fall + 0.5 * back,
+        reward: 0.8 - 0.7 * fall,
+      }
+    }
+    const { firstSteps } = last(watch(series(300, 7, sharpened)))
+    expect(firstSteps).not.toHaveProperty('warning')
+  })
+
+  test('by scatter over five windows, which one window would underrate', () => {
+    const monitor = new CollapseMonitor({ window: 10 })
+    watch(series(200, 1, healthy), monitor)
+    expect(monitor.toJSON().series.reward.recent).toHaveLength(50)
+  })
+
   test.each([
     ['the reward does', (step: number) => ({ reward: 0.5 + step / 100 })],
     ['nobody tells the reward', () => ({ reward: NaN })],
@@ -155,9 +175,10 @@ describe('names a collapse', () => {
     expect(reward! - warning!).toBeGreaterThanOrEqual(20)
     expect(reports[warning! - 1]!.status).toBe('healthy')
     expect(reports[warning!]!.status).not.toBe('healthy')
+    expect(reports[warning!]!.signs[0]!.since).toBe(warning! - 2) // the first of three
   })
 
-  test('that follows learning, where the entropies begin far above where they collapse from', () => {
+  test('that follows learning, from entropies far below those of the start', () => {
     const course = (step: number): Partial<Levels> => {
       const fall = Math.exp(-step / 30)
       const depth = Math.max(0, step - 200) / 60
@@ -399,6 +420,18 @@ describe('from JSON', () => {
     return JSON.parse(JSON.stringify(monitor))
   }
 
+  test('takes the keys of a state in any order', () => {
+    const turned = (value: unknown): unknown =>
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(
+            Object.entries(value)
+              .reverse()
+              .map(([key, inner]) => [key, turned(inner)]),
+          )
+        : value
+    expect(CollapseMonitor.fromJSON(turned(state())).toJSON()).toEqual(state())
+  })
+
   test.each([
     { window: 21 },
     { smoothing: 0.3 },
@@ -413,6 +446,7 @@ describe('from JSON', () => {
   test.each([
     ['another key', (s: State) => Object.assign(s, { other: 1 })],
     ['no step', (s: State) => delete s['step']],
+    ['an option no JSON has', (s: State) => Object.assign(s['options'] as object, { window: 20n })],
     ['half a step', (s: State) => Object.assign(s, { step: 0.5 })],
     ['an unknown sign', (s: State) => Object.assign(s, { firstSteps: { loss: 3 } })],
     ['a first step of null', (s: State) => Object.assign(s, { firstSteps: { reward: null } })],

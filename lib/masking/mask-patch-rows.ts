@@ -6,6 +6,8 @@ import type { Engine } from '../engine'
 import { invalid } from '../errors'
 import { addon, slotNames } from '../native'
 import { requireKeys, requireOneOf } from '../options'
+import { runQueued, takeSignal } from '../queue'
+import type { Queued } from '../queue'
 import { describeTensor, elementsOf, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
 import { putDestination, putInput } from './destination'
@@ -68,7 +70,16 @@ export function maskPatchRows(rows: TensorLike, options: MaskPatchRowsOptions): 
   return runNow(prepareMaskPatchRows(rows, options))
 }
 
-export function prepareMaskPatchRows(
+/** {@link maskPatchRows} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function maskPatchRowsAsync(
+  rows: TensorLike,
+  options: Queued<MaskPatchRowsOptions>,
+): Promise<Tensor> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareMaskPatchRows(rows, rest), signal)
+}
+
+function prepareMaskPatchRows(
   rows: TensorLike,
   options: MaskPatchRowsOptions,
 ): PreparedCall<Tensor> {

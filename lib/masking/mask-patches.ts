@@ -7,6 +7,8 @@ import { invalid } from '../errors'
 import { putVector } from '../loss/inputs'
 import { addon, slotNames } from '../native'
 import { requireKeys, requireOneOf } from '../options'
+import { runQueued, takeSignal } from '../queue'
+import type { Queued } from '../queue'
 import { describeTensor, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
 import { putDestination, putInput } from './destination'
@@ -72,10 +74,16 @@ export function maskPatches(image: TensorLike, options: MaskPatchesOptions): Ten
   return runNow(prepareMaskPatches(image, options))
 }
 
-export function prepareMaskPatches(
+/** {@link maskPatches} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function maskPatchesAsync(
   image: TensorLike,
-  options: MaskPatchesOptions,
-): PreparedCall<Tensor> {
+  options: Queued<MaskPatchesOptions>,
+): Promise<Tensor> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareMaskPatches(image, rest), signal)
+}
+
+function prepareMaskPatches(image: TensorLike, options: MaskPatchesOptions): PreparedCall<Tensor> {
   requireKeys('options', options, optionNames)
   const source = toTensor('image', image)
   const layout = requireOneOf('layout', options.layout, imageLayouts)

@@ -7,6 +7,8 @@ import { describe, invalid } from '../errors'
 import { newPerToken } from '../loss/results'
 import { addon, slotNames } from '../native'
 import { requireInteger, requireKeys, requireNumber } from '../options'
+import { runQueued, takeSignal } from '../queue'
+import type { Queued } from '../queue'
 import type { Tensor } from '../tensor'
 import { cellGrid, requireSide } from './patch-grid'
 import type { CellOptions } from './patch-grid'
@@ -64,6 +66,14 @@ export function randomPatchMask(options: RandomPatchMaskOptions): Tensor {
   return runNow(prepareRandomPatchMask(options))
 }
 
+/** {@link randomPatchMask} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function randomPatchMaskAsync(
+  options: Queued<RandomPatchMaskOptions>,
+): Promise<Tensor> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareRandomPatchMask(rest), signal)
+}
+
 /**
  * The masks of all images of one prompt: {@link randomPatchMask} with image 0, 1, 2, ...
  *
@@ -82,7 +92,7 @@ export function randomPatchMasks(
   })
 }
 
-export function prepareRandomPatchMask(options: RandomPatchMaskOptions): PreparedCall<Tensor> {
+function prepareRandomPatchMask(options: RandomPatchMaskOptions): PreparedCall<Tensor> {
   requireKeys('options', options, optionNames)
   const height = requireSide('height', options.height)
   const width = requireSide('width', options.width)

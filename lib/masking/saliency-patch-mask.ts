@@ -8,6 +8,8 @@ import { invalid } from '../errors'
 import { newPerToken } from '../loss/results'
 import { addon, slotNames } from '../native'
 import { requireInteger, requireKeys, requireNumber } from '../options'
+import { runQueued, takeSignal } from '../queue'
+import type { Queued } from '../queue'
 import { describeTensor, tensorData, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
 import { largestSide, requireSide } from './patch-grid'
@@ -47,7 +49,16 @@ export function saliencyPatchMask(
   return runNow(prepareSaliencyPatchMask(saliency, options))
 }
 
-export function prepareSaliencyPatchMask(
+/** {@link saliencyPatchMask} through the queue of the device: see {@link lossFromLogitsAsync}. */
+export async function saliencyPatchMaskAsync(
+  saliency: TensorLike,
+  options: Queued<SaliencyPatchMaskOptions> = {},
+): Promise<Tensor> {
+  const [signal, rest] = takeSignal(options)
+  return runQueued(prepareSaliencyPatchMask(saliency, rest), signal)
+}
+
+function prepareSaliencyPatchMask(
   saliency: TensorLike,
   options: SaliencyPatchMaskOptions = {},
 ): PreparedCall<Tensor> {

@@ -115,8 +115,8 @@ export class CollapseMonitor {
   // Together means since the same time. A policy that sharpens lowers what counts as a rise of its
   // entropy, and what the others did up to then says nothing: a perception KL that grew while the
   // entropy fell is the objective at work. So at each new low of the entropy all begin anew; and
-  // each follows its own lows, the reward its highs. In the same way a perception KL that grew while
-  // the reward did is worth its price; without a reward nobody can tell.
+  // each follows its own lows, the reward its highs. In the same way a perception KL that grew
+  // while the reward did is worth its price; without a reward nobody can tell.
   #moveBaselines(): void {
     const { entropy, reward, unrewardedKl, ...rising } = this.#series
     const isLow = entropy.moveBaseline((smoothed, baseline) => smoothed < baseline)

@@ -22,7 +22,7 @@ export interface Threshold {
 }
 
 export interface CollapseMonitorOptions {
-  /** Values behind the first baseline, their median; five times as many for the noise. Default 20. */
+  /** Values behind the first baseline, five times as many behind the noise. Default 20. */
   window?: number
   /** Weight of the newest value in the moving average, above 0 to 1. Default 0.2. */
   smoothing?: number

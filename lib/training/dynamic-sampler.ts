@@ -111,7 +111,8 @@ export class DynamicSampler {
    *
    * @param metric float32 or float64 [B], finite
    * @param groupIds int32 [B]: equal ones are a group; none of an earlier round
-   * @throws PapoError as {@link selectGroups}; ERR_INVALID_ARGUMENT once done. Nothing is added then.
+   * @throws PapoError as {@link selectGroups}; ERR_INVALID_ARGUMENT once done. Nothing is added
+   * then.
    */
   add(metric: TensorLike, groupIds: TensorLike): DynamicSamplerStatus {
     if (this.status.done)
@@ -148,8 +149,8 @@ export class DynamicSampler {
   /**
    * The batch.
    *
-   * @throws PapoError ERR_INVALID_ARGUMENT before it is done; ERR_INVALID_VALUE where maxRounds were
-   * not enough and fallback is 'error', or is 'keep' and no group was kept
+   * @throws PapoError ERR_INVALID_ARGUMENT before it is done; ERR_INVALID_VALUE where maxRounds
+   * were not enough and fallback is 'error', or is 'keep' and no group was kept
    */
   result(): SampledGroups {
     const { done, rounds, missingGroups } = this.status

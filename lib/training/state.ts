@@ -53,15 +53,12 @@ export function stateNumberOrNull(place: string, value: unknown): number | null 
  * The options that a state was saved under have to be those it goes on with: thresholds or targets
  * that change halfway would give a run that no single configuration describes.
  */
-export function requireSameOptions(saved: unknown, current: object): void {
-  const expected = Object.entries(current)
-  const options = stateObject(
-    'options',
-    saved,
-    expected.map(([name]) => name),
-  )
-  for (const [name, value] of expected) {
-    const [wanted, got] = [JSON.stringify(value), JSON.stringify(options[name])]
-    if (wanted !== got) throw unfit(`options.${name} ${wanted}, as now`, `${got}`)
+export function requireSameOptions(saved: unknown, current: object, place = 'options'): void {
+  const names = Object.keys(current)
+  const options = stateObject(place, saved, names)
+  for (const [name, value] of Object.entries(current)) {
+    const [inner, other] = [`${place}.${name}`, options[name]]
+    if (typeof value === 'object' && value !== null) requireSameOptions(other, value, inner)
+    else if (other !== value) throw unfit(`${inner} ${describe(value)}, as now`, describe(other))
   }
 }

@@ -14,6 +14,7 @@ using namespace papo_test;
 using papo::BFloat16;
 using papo::Float16;
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // those replace them
 // Not inlined: the compiler would see malloc and free where it expects a pair of operators.
 __attribute__((noinline)) void* operator new(size_t bytes) {
   ++papo_test::allocations;
@@ -22,6 +23,7 @@ __attribute__((noinline)) void* operator new(size_t bytes) {
 }
 __attribute__((noinline)) void operator delete(void* memory) noexcept { std::free(memory); }
 __attribute__((noinline)) void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#endif
 
 namespace {
 
