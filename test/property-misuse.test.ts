@@ -109,6 +109,21 @@ const targets: readonly Target[] = [
       inPlace: true,
     },
   ]),
+  ofValues('maskPatchRows', ['rows'], () => [
+    { rows: numbers(24 * 6, 1) },
+    {
+      gridThw: [[1, 4, 6]],
+      patchMask: new Uint8Array(6).fill(1),
+      unit: 'token',
+      mergeSize: 2,
+      fill: [1, 2, 3],
+      inPlace: true,
+    },
+  ]),
+  ofValues('saliencyPatchMask', ['saliency'], () => [
+    { saliency: Tensor.from(numbers(12, 1), { shape: [3, 4] }) },
+    { count: 3, mergeSize: 2 },
+  ]),
   ofObjects('resolveObjective', () => [{ profile: 'papoG', perceptionKlCoef: 0.1 }]),
   ofObjects('linearAnnealing', () => [{ start: 1, end: 0, steps: 3 }]),
   {

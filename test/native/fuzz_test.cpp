@@ -41,7 +41,9 @@ void runSeed(uint64_t seed) {
 
 // The fuzzer is worth nothing where it only meets one kind of answer.
 void requireEveryAnswer() {
-  for (const char* function : {"papo_loss", "papo_token_log_probs", "papo_group_advantages"}) {
+  for (const char* function :
+       {"papo_loss", "papo_token_log_probs", "papo_group_advantages", "papo_mask_patches",
+        "papo_mask_patch_rows", "papo_saliency_patch_mask"}) {
     std::map<int, long>& counts = statusCounts[function];
     long total = 0;
     for (const auto& [status, count] : counts) total += count;

@@ -11,8 +11,10 @@ enum class Extent {
   token,            // [N]
   tokenOrResponse,  // [N] or [B]
   metrics,
-  pixels,   // [height * width, channels]
-  patches,  // [patches]
+  pixels,    // rows of pixels, or of patches; they may be strided
+  channels,  // [channels] or [1]
+  cells,     // [cells]
+  grid,      // [1, 3]
 };
 
 enum class Content {
@@ -24,7 +26,8 @@ enum class Content {
   rows,      // int32 in [0, logits rows)
   groups,    // int32
   mask,      // uint8 0 or 1
-  bytes,     // uint8
+  fill,      // float64 that every dtype holds
+  grid,      // int32 t, h, w
   metrics,   // float64
 };
 
@@ -110,16 +113,34 @@ template <>
 struct Fields<papo_mask_patches_args> {
   using Args = papo_mask_patches_args;
   static constexpr Field<Args> all[] = {
-      PAPO_IN(image, pixels, bytes, 100),
-      PAPO_IN(patchMask, patches, mask, 100),
-      PAPO_OUT(out, pixels, bytes, 100),
+      PAPO_IN(image, pixels, logits, 100),
+      PAPO_IN(patchMask, cells, mask, 100),
+      PAPO_IN(fill, channels, fill, 50),
+      PAPO_OUT(out, pixels, logits, 100),
   };
+};
+
+template <>
+struct Fields<papo_mask_patch_rows_args> {
+  using Args = papo_mask_patch_rows_args;
+  static constexpr Field<Args> all[] = {
+      PAPO_IN(rows, pixels, logits, 100),   PAPO_IN(gridThw, grid, grid, 100),
+      PAPO_IN(patchMask, cells, mask, 100), PAPO_IN(fill, channels, fill, 50),
+      PAPO_OUT(out, pixels, logits, 100),
+  };
+};
+
+template <>
+struct Fields<papo_saliency_patch_mask_args> {
+  using Args = papo_saliency_patch_mask_args;
+  static constexpr Field<Args> all[] = {PAPO_IN(saliency, pixels, logits, 100),
+                                        PAPO_OUT(patchMask, cells, mask, 100)};
 };
 
 template <>
 struct Fields<papo_random_patch_mask_args> {
   using Args = papo_random_patch_mask_args;
-  static constexpr Field<Args> all[] = {PAPO_OUT(patchMask, patches, mask, 100)};
+  static constexpr Field<Args> all[] = {PAPO_OUT(patchMask, cells, mask, 100)};
 };
 
 #undef PAPO_IN
@@ -130,7 +151,9 @@ struct InPlacePair {
   const char* input;
   const char* output;
 };
-constexpr InPlacePair kInPlace[] = {
-    {"logits", "logitsGrad"}, {"maskedLogits", "maskedLogitsGrad"}, {"image", "out"}};
+constexpr InPlacePair kInPlace[] = {{"logits", "logitsGrad"},
+                                    {"maskedLogits", "maskedLogitsGrad"},
+                                    {"image", "out"},
+                                    {"rows", "out"}};
 
 }  // namespace papo_fuzz

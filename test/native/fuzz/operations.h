@@ -218,21 +218,35 @@ inline int64_t wildLength(int64_t length, Source* source) {
                        (int64_t{1} << 20) + 1, length + 1});
 }
 
+inline int32_t imageDType(Source* source) {
+  return source->pick({PAPO_UINT8, PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64});
+}
+
+inline int64_t cellsOf(int64_t height, int64_t width, int64_t side) {
+  return ((height + side - 1) / side) * ((width + side - 1) / side);
+}
+
 inline void fuzzMaskPatches(Source* source) {
   Call call("papo_mask_patches", source);
   papo_engine* engine = pickEngine(source);
   const int64_t height = source->between(1, 20), width = source->between(1, 20);
-  const int64_t patchSize = source->between(1, 24);
-  call.sizes.pixels = height * width;
-  call.sizes.channels = source->between(1, 4);
-  call.sizes.patches =
-      ((height + patchSize - 1) / patchSize) * ((width + patchSize - 1) / patchSize);
+  const int64_t frames = source->between(1, 3), channels = source->between(1, 4);
+  const int64_t patchSize = source->between(1, 12), mergeSize = source->between(1, 2);
+  const bool planar = source->percent(50), perFrame = source->percent(50);
+  call.sizes.logitsDType = imageDType(source);
+  call.sizes.pixelRows = frames * height * (planar ? channels : 1);
+  call.sizes.pixelColumns = width * (planar ? 1 : channels);
+  call.sizes.channels = channels;
+  call.sizes.cells = cellsOf(height, width, patchSize * mergeSize) * (perFrame ? frames : 1);
   papo_mask_patches_args args{};
   args.size = wildSize<papo_mask_patches_args>(source);
+  args.layout = source->percent(98) ? planar : static_cast<int32_t>(source->between(-2, 5));
+  args.frames = wildLength(frames, source);
   args.height = wildLength(height, source);
   args.width = wildLength(width, source);
-  args.channels = wildLength(call.sizes.channels, source);
+  args.channels = wildLength(channels, source);
   args.patchSize = wildLength(patchSize, source);
+  args.mergeSize = wildLength(mergeSize, source);
   call.describe(&args);
   call.mutateViews();
   call.makeTensors();
@@ -240,10 +254,60 @@ inline void fuzzMaskPatches(Source* source) {
   call.run();
 }
 
+inline void fuzzMaskPatchRows(Source* source) {
+  Call call("papo_mask_patch_rows", source);
+  papo_engine* engine = pickEngine(source);
+  const int64_t mergeSize = source->between(1, 3), channels = source->between(1, 3);
+  const bool perToken = source->percent(50);
+  const int64_t tokens = source->between(1, 4) * source->between(1, 3);
+  int32_t* grid = call.sizes.grid;
+  grid[0] = static_cast<int32_t>(source->between(1, 3));
+  grid[1] = static_cast<int32_t>(mergeSize * tokens);
+  grid[2] = static_cast<int32_t>(mergeSize * source->between(1, 4));
+  call.sizes.logitsDType = imageDType(source);
+  call.sizes.pixelRows = int64_t{grid[0]} * grid[1] * grid[2];
+  call.sizes.pixelColumns = channels * source->between(1, 8);
+  call.sizes.channels = channels;
+  call.sizes.cells = call.sizes.pixelRows / (perToken ? mergeSize * mergeSize : 1);
+  papo_mask_patch_rows_args args{};
+  args.size = wildSize<papo_mask_patch_rows_args>(source);
+  args.unit = source->percent(98) ? perToken : static_cast<int32_t>(source->between(-2, 5));
+  args.mergeSize = wildLength(mergeSize, source);
+  call.describe(&args);
+  call.mutateViews();
+  call.makeTensors();
+  call.compute = [&](void*, size_t) { return papo_mask_patch_rows(engine, &args); };
+  call.run();
+}
+
+inline void fuzzSaliencyPatchMask(Source* source) {
+  Call call("papo_saliency_patch_mask", source);
+  papo_engine* engine = pickEngine(source);
+  const int64_t height = source->between(1, 12), width = source->between(1, 12);
+  const int64_t frames = source->between(1, 3), mergeSize = source->between(1, 3);
+  const int64_t cells = cellsOf(height, width, mergeSize);
+  call.sizes.logitsDType = source->pick({PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64});
+  call.sizes.pixelRows = frames * height;
+  call.sizes.pixelColumns = width;
+  call.sizes.cells = frames * cells;
+  papo_saliency_patch_mask_args args{};
+  args.size = wildSize<papo_saliency_patch_mask_args>(source);
+  args.frames = wildLength(frames, source);
+  args.height = wildLength(height, source);
+  args.width = wildLength(width, source);
+  args.mergeSize = wildLength(mergeSize, source);
+  args.count = wildLength(source->below(cells + 1), source);
+  call.describe(&args);
+  call.mutateViews();
+  call.makeTensors();
+  call.compute = [&](void*, size_t) { return papo_saliency_patch_mask(engine, &args); };
+  call.run();
+}
+
 inline void fuzzRandomPatchMask(Source* source) {
   Call call("papo_random_patch_mask", source);
   papo_engine* engine = pickEngine(source);
-  call.sizes.patches = source->between(1, 300);
+  call.sizes.cells = source->between(1, 300);
   papo_random_patch_mask_args args{};
   args.size = wildSize<papo_random_patch_mask_args>(source);
   args.seed = source->noise();
@@ -303,10 +367,20 @@ inline void fuzzNames(Source* source) {
 inline void fuzzOnce(const uint8_t* data, size_t size) {
   Source source(data, size);
   using Operation = void (*)(Source*);
-  const Operation operations[] = {
-      fuzzLoss,          fuzzLoss,       fuzzLoss,       fuzzLoss,        fuzzTokenLogProbs,
-      fuzzTokenLogProbs, fuzzAdvantages, fuzzAdvantages, fuzzMaskPatches, fuzzRandomPatchMask,
-      fuzzNames,         fuzzEngine};
+  const Operation operations[] = {fuzzLoss,
+                                  fuzzLoss,
+                                  fuzzLoss,
+                                  fuzzLoss,
+                                  fuzzTokenLogProbs,
+                                  fuzzTokenLogProbs,
+                                  fuzzAdvantages,
+                                  fuzzAdvantages,
+                                  fuzzMaskPatches,
+                                  fuzzMaskPatchRows,
+                                  fuzzRandomPatchMask,
+                                  fuzzSaliencyPatchMask,
+                                  fuzzNames,
+                                  fuzzEngine};
   source.pick(operations)(&source);
 }
 

@@ -14,7 +14,8 @@ namespace papo_fuzz {
 
 struct Sizes {
   int64_t rows = 1, responses = 1, logitsRows = 1, vocabSize = 1;
-  int64_t pixels = 1, channels = 1, patches = 1;
+  int64_t pixelRows = 1, pixelColumns = 1, channels = 1, cells = 1;
+  int32_t grid[3] = {1, 1, 1};
   int32_t logitsDType = PAPO_FLOAT32, realDType = PAPO_FLOAT32;
 };
 
@@ -33,10 +34,11 @@ inline int32_t dtypeOf(Content content, const Sizes& sizes) {
     case Content::tokens:
     case Content::rows:
     case Content::groups:
+    case Content::grid:
       return PAPO_INT32;
     case Content::mask:
-    case Content::bytes:
       return PAPO_UINT8;
+    case Content::fill:
     case Content::metrics:
       return PAPO_FLOAT64;
     default:
@@ -63,14 +65,21 @@ inline papo_tensor validView(Extent extent, Content content, const Sizes& sizes,
       view.rows = PAPO_METRIC_COUNT;
       break;
     case Extent::pixels:
-      view.rows = sizes.pixels;
-      view.columns = sizes.channels;
+      view.rows = sizes.pixelRows;
+      view.columns = sizes.pixelColumns;
       break;
-    case Extent::patches:
-      view.rows = sizes.patches;
+    case Extent::channels:
+      view.rows = source->percent(50) ? sizes.channels : 1;
+      break;
+    case Extent::cells:
+      view.rows = sizes.cells;
+      break;
+    case Extent::grid:
+      view.columns = 3;
       break;
   }
-  const bool padded = extent == Extent::matrix && source->percent(30);
+  const bool isMatrix = extent == Extent::matrix || extent == Extent::pixels;
+  const bool padded = isMatrix && source->percent(30);
   view.rowStride = view.columns + (padded ? source->between(1, 9) : 0);
   return view;
 }
@@ -176,8 +185,10 @@ inline double validValue(Content content, int64_t index, const Sizes& sizes, Sou
       return static_cast<double>(index % std::max<int64_t>(1, sizes.rows / 3));
     case Content::mask:
       return less(4) != 0;
-    case Content::bytes:
+    case Content::fill:
       return less(256);
+    case Content::grid:
+      return sizes.grid[index % 3];
     default:
       return 2 * source->uniform() - 0.5;
   }
@@ -189,7 +200,8 @@ inline void fill(const Tensor& tensor, const Sizes& sizes, Source* source) {
   const double factor = tensor.content == Content::groups ? source->pick({1, 1, -1, 100003}) : 1;
   for (int64_t row = 0; row < view.rows; ++row)
     for (int64_t column = 0; column < view.columns; ++column)
-      store(view, row, column, factor * validValue(tensor.content, row, sizes, source));
+      store(view, row, column,
+            factor * validValue(tensor.content, row * view.columns + column, sizes, source));
 }
 
 // One value that is rare or wrong; of logits also a whole row.
