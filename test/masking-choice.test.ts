@@ -16,7 +16,7 @@ import { numbers, refusal, values } from './support'
 describe('random masks', () => {
   test('are the masks of the published generator', () => {
     // Philox 4x32-10 in 64-bit integers, from the paper's definition.
-    const word = (counter: readonly bigint[], key: bigint): bigint => {
+    const words = (counter: readonly bigint[], key: bigint): bigint[] => {
       const low = (x: bigint) => x & 0xffffffffn
       let [c0, c1, c2, c3] = counter as [bigint, bigint, bigint, bigint]
       let [k0, k1] = [low(key), key >> 32n]
@@ -26,13 +26,14 @@ describe('random masks', () => {
         k0 = low(k0 + 0x9e3779b9n)
         k1 = low(k1 + 0xbb67ae85n)
       }
-      return c0
+      return [c0, c1, c2, c3]
     }
     const [seed, prompt, image] = [(5n << 40n) + 9n, (3n << 33n) + 2n, 6]
     const mask = randomPatchMask({ height: 70, width: 84, seed, prompt, image, frames: 2 })
     const wanted = values(mask).map((_, i) => {
-      const counter = [BigInt(i), BigInt(image), prompt & 0xffffffffn, prompt >> 32n]
-      return Number(Number(word(counter, seed)) / 2 ** 32 < 0.6)
+      const block = BigInt(Math.floor(i / 4))
+      const counter = [block, BigInt(image), prompt & 0xffffffffn, prompt >> 32n]
+      return Number(Number(words(counter, seed)[i % 4]) / 2 ** 32 < 0.6)
     })
     expect(mask.shape).toEqual([2, 5, 6])
     expect(values(mask)).toEqual(wanted)

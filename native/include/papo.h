@@ -329,7 +329,8 @@ PAPO_API papo_status papo_mask_patch_rows(papo_engine* engine,
                                           const papo_mask_patch_rows_args* args);
 
 /* patchMask[i] = 1 with probability ratio, independently, from Philox 4x32-10 (Salmon et al. 2011,
- * "Parallel random numbers: as easy as 1, 2, 3"): key = seed, counter = (i, image, prompt low and high).
+ * "Parallel random numbers: as easy as 1, 2, 3"): key = seed, counter = (i / 4, image, prompt low
+ * and high), word i % 4.
  * The mask depends on nothing else, so every batch split and device gives the same one. */
 typedef struct papo_random_patch_mask_args {
   size_t size;

@@ -55,22 +55,22 @@ papo_status checkMaskPatches(const papo_engine* engine, const papo_mask_patches_
                          {{"out", &a->out}}, {{&a->image, &a->out}});
 }
 
+// 16 bytes of any alignment and type; a vector extension that GCC and Clang share.
+using Bytes = uint8_t __attribute__((vector_size(16), aligned(1), may_alias));
+constexpr int64_t kVector = sizeof(Bytes);
+
+inline Bytes load(const uint8_t* from) { return *reinterpret_cast<const Bytes*>(from); }
+inline void store(Bytes bytes, uint8_t* to) { *reinterpret_cast<Bytes*>(to) = bytes; }
+
 // out = in where keep, else pattern, whose other bytes are 0; null: all are. in may be out.
 void select(const uint8_t* in, const uint8_t* keep, const uint8_t* pattern, uint8_t* out,
             int64_t bytes) {
-  constexpr int kWords = 8;
-  constexpr int64_t kBlock = kWords * sizeof(uint64_t);
-  uint64_t x[kWords], k[kWords], p[kWords] = {};
   int64_t i = 0;
-  // Blocks are loaded whole before any of them is stored, so that compilers vectorise them although
-  // in and out may be the same.
-  for (; i + kBlock <= bytes; i += kBlock) {
-    std::memcpy(x, in + i, kBlock);
-    std::memcpy(k, keep + i, kBlock);
-    if (pattern) std::memcpy(p, pattern + i, kBlock);
-    for (int w = 0; w < kWords; ++w) x[w] = (x[w] & k[w]) | p[w];
-    std::memcpy(out + i, x, kBlock);
-  }
+  if (pattern)
+    for (; i + kVector <= bytes; i += kVector)
+      store((load(in + i) & load(keep + i)) | load(pattern + i), out + i);
+  else
+    for (; i + kVector <= bytes; i += kVector) store(load(in + i) & load(keep + i), out + i);
   for (; i < bytes; ++i)
     out[i] = static_cast<uint8_t>((in[i] & keep[i]) | (pattern ? pattern[i] : 0));
 }
@@ -80,19 +80,23 @@ constexpr int64_t kTileBytes =
 
 // What is kept of some elements of a pixel row, and what takes the place of the rest.
 struct alignas(64) Tile {
-  uint8_t keep[kTileBytes];
+  uint8_t keep[kTileBytes + kVector];  // whole vectors are written
   uint8_t pattern[kTileBytes];
 };
 
 // Elements [first, first + count) of a pixel row under this row of the mask.
 void buildKeep(const uint8_t* maskRow, int64_t cellElements, int64_t first, int64_t count,
                int64_t elementBytes, uint8_t* keep) {
-  for (int64_t at = first, end = first + count; at < end;) {
-    const int64_t cell = at / cellElements;
-    const int64_t until = std::min((cell + 1) * cellElements, end);
-    std::memset(keep + (at - first) * elementBytes, maskRow[cell] ? 0 : 0xff,
-                static_cast<size_t>((until - at) * elementBytes));
-    at = until;
+  const int64_t end = count * elementBytes, cellBytes = cellElements * elementBytes;
+  int64_t cell = first / cellElements;
+  int64_t until = ((cell + 1) * cellElements - first) * elementBytes;
+  for (int64_t at = 0; at < end; ++cell, until += cellBytes) {
+    const uint8_t byte = maskRow[cell] ? 0 : 0xff;
+    const Bytes bytes = byte - Bytes{};
+    // The last vector runs into the next cell, which is written after it.
+    const int64_t stop = std::min(until, end);
+    for (int64_t i = at; i < stop; i += kVector) store(bytes, keep + i);
+    at = stop;
   }
 }
 

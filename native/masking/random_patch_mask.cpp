@@ -14,12 +14,14 @@ extern "C" papo_status papo_random_patch_mask(papo_engine* engine,
                 static_cast<long long>(patches));
   PAPO_TRY(requireVector({"patchMask", &args->patchMask}, patches, dtypeBit(PAPO_UINT8)));
   auto* mask = static_cast<uint8_t*>(args->patchMask.data);
-  for (int64_t i = 0; i < patches; ++i) {
+  constexpr int64_t kWords = 4;
+  for (int64_t first = 0; first < patches; first += kWords) {
     const PhiloxBlock block =
-        philox({static_cast<uint32_t>(i), args->image, static_cast<uint32_t>(args->prompt),
-                static_cast<uint32_t>(args->prompt >> 32)},
+        philox({static_cast<uint32_t>(first / kWords), args->image,
+                static_cast<uint32_t>(args->prompt), static_cast<uint32_t>(args->prompt >> 32)},
                args->seed);
-    mask[i] = uniform(block.words[0]) < args->ratio;
+    for (int64_t i = first; i < std::min(first + kWords, patches); ++i)
+      mask[i] = uniform(block.words[i - first]) < args->ratio;
   }
   return PAPO_OK;
 }
