@@ -69,6 +69,18 @@ papo_status readTokens(const papo_token_log_probs_args& a, Workspace* w) {
   return w->tokens.read(tokenArguments(a), [w](int64_t token) { return w->counts[token]; });
 }
 
+// Ids and rows of the tokens are in the workspace, and are addresses.
+papo_status requireOwnWorkspace(const papo_token_log_probs_args& a, const void* workspace,
+                                size_t bytes) {
+  const papo_tensor view = bytesView(workspace, bytes);
+  const NamedTensor argument{"workspace", &view};
+  const NamedTensor others[] = {{"logits", &a.logits},        {"tokens", &a.tokens},
+                                {"rowIndex", &a.rowIndex},    {"responseMask", &a.responseMask},
+                                {"logProbs", &a.logProbs},    {"entropies", &a.entropies},
+                                {"logSumExps", &a.logSumExps}};
+  return requireDisjoint({others, sizeof others / sizeof others[0]}, {&argument, 1}, {});
+}
+
 template <class Real>
 void writeToken(const papo_token_log_probs_args& a, int64_t token, const BranchStatistics& s) {
   const auto write = [token](const papo_tensor& tensor, double value) {
@@ -123,6 +135,7 @@ extern "C" papo_status papo_token_log_probs(papo_engine* engine,
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);
   PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));
+  PAPO_TRY(requireOwnWorkspace(*args, workspace, sizes.used()));
   Arena arena(workspace);
   Workspace laidOut = Workspace::layOut(&arena, *args);
   PAPO_TRY(readTokens(*args, &laidOut));

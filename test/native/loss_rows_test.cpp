@@ -421,6 +421,28 @@ Scores score(papo_engine* engine, const LossInputs& in) {
   return out;
 }
 
+// Ids and rows are kept in the workspace and used as addresses: no output may be written over them.
+void workspaceIsItsOwn(papo_engine* engine) {
+  const LossInputs in = crowdedRows(1, 9);
+  const std::vector<float> logits = convert<float>(in.logits);
+  papo_token_log_probs_args args{};
+  args.size = sizeof args;
+  args.temperature = 1;
+  args.logits = view(logits.data(), in.logitRows, in.vocabSize, in.vocabSize, PAPO_FLOAT32);
+  args.tokens = view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32);
+  args.rowIndex = view(in.rowIndex.data(), in.rows(), 1, 1, PAPO_INT32);
+  std::vector<float> logProbs(static_cast<size_t>(in.rows()));
+  args.logProbs = vectorView(logProbs);
+  size_t bytes = 0;
+  CHECK(papo_token_log_probs_workspace(engine, &args, &bytes) == PAPO_OK);
+  Workspace workspace;
+  void* const memory = workspace.ofSize(bytes);
+  CHECK(papo_token_log_probs(engine, &args, memory, bytes) == PAPO_OK);
+  args.logProbs = view(memory, in.rows(), 1, 1, PAPO_FLOAT32);
+  CHECK(papo_token_log_probs(engine, &args, memory, bytes) == PAPO_OVERLAP);
+  CHECK(std::strncmp(papo_last_message(), "workspace:", 10) == 0);
+}
+
 void logProbsOfSharedRows(papo_engine* engine) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     LossInputs in = seed % 2 ? sharedPrompts(seed, 2053) : crowdedRows(seed, 37);
@@ -516,7 +538,7 @@ void badTensors(papo_engine* engine) {
   check(PAPO_INVALID_SHAPE, "logits:", [](Args* a) { a->logits.rows = 0; });
   check(PAPO_INVALID_SHAPE, "logits:", [](Args* a) { a->logits.rows = -5; });
   check(PAPO_INVALID_ARGUMENT, "tokens:", [](Args* a) { a->tokens.data = nullptr; });
-  check(PAPO_INVALID_SHAPE, "responses:", [](Args* a) { a->tokens.rows = a->rowIndex.rows = 0; });
+  check(PAPO_INVALID_SHAPE, "tokens:", [](Args* a) { a->tokens.rows = a->rowIndex.rows = 0; });
   check(PAPO_OVERLAP, "outLogProbs:", [&](Args* a) {
     a->outLogProbs = view(index.data(), 2, 1, 1, PAPO_FLOAT32);
   });
@@ -601,6 +623,7 @@ int main() {
     maskedTokensAreNotLookedAt(engine.get());
     notANumber(engine.get());
     logProbsOfSharedRows(engine.get());
+    workspaceIsItsOwn(engine.get());
     badRows(engine.get());
     badTensors(engine.get());
     memoryIsTheCallers(engine.get());
