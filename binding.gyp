@@ -16,6 +16,7 @@
     "ldflags": ["<@(link_flags)"],
     "configurations": { "Release": { "defines": ["NDEBUG"] } },
     "conditions": [
+      ["OS == 'linux'", { "libraries": ["-ldl"] }],
       ["cuda_home != ''", {
         "sources": ["<@(cuda_files)"],
         "defines": ["PAPO_WITH_CUDA=1"],

@@ -29,7 +29,7 @@ let readHandle: (engine: unknown) => NativeEngine
  * using reference = Engine.open({ instructionSet: 'reference' })   // float64 throughout
  */
 export class Engine {
-  /** For example 'avx512', 'avx2', 'portable' or 'reference'. */
+  /** For example 'avx512', 'avx2', 'neon', 'portable' or 'reference'. */
   readonly instructionSet: string
   readonly threads: number
   readonly device: Device

@@ -30,6 +30,9 @@ export type {
   Terms,
 } from './loss/results'
 
+export { responseRowIndex } from './loss/row-index'
+export type { PackedLengths, ResponseRows } from './loss/row-index'
+
 export { tokenLogProbs, tokenLogProbsAsync } from './loss/token-log-probs'
 export type {
   TokenLogProbs,
@@ -57,7 +60,65 @@ export type {
 
 export { maskPatches } from './masking/mask-patches'
 export type { MaskPatchesOptions } from './masking/mask-patches'
-export { randomPatchMask } from './masking/random-patch-mask'
-export type { RandomPatchMaskOptions } from './masking/random-patch-mask'
+export { maskPatchRows } from './masking/mask-patch-rows'
+export type { MaskPatchRowsOptions } from './masking/mask-patch-rows'
+export { randomPatchMask, randomPatchMasks } from './masking/random-patch-mask'
+export type {
+  MaskedSize,
+  RandomPatchMaskOptions,
+  RandomPatchMasksOptions,
+} from './masking/random-patch-mask'
+export { saliencyPatchMask } from './masking/saliency-patch-mask'
+export type { SaliencyPatchMaskOptions } from './masking/saliency-patch-mask'
+export type { DestinationOptions } from './masking/destination'
+export type { Fill } from './masking/fill'
+export type { ImageLayout } from './masking/image-size'
+export type { GridThw } from './masking/patch-order'
+export type { CellOptions } from './masking/patch-grid'
 
-export { linearAnnealing } from './schedules'
+export { selectGroups } from './training/groups'
+export type { GroupFilterOptions, GroupSelection, SelectGroupsOptions } from './training/groups'
+export { DynamicSampler } from './training/dynamic-sampler'
+export type {
+  DynamicSamplerOptions,
+  DynamicSamplerState,
+  DynamicSamplerStatus,
+  SampledGroups,
+} from './training/dynamic-sampler'
+
+export { overlongMask, overlongPenalties } from './training/overlong'
+export type { OverlongMaskOptions, OverlongPenaltyOptions } from './training/overlong'
+
+export {
+  constantSchedule,
+  cosineAnnealing,
+  linearAnnealing,
+  perceptionSchedule,
+} from './training/schedules'
+export type {
+  AnnealingOptions,
+  PerceptionCoefficients,
+  PerceptionScheduleOptions,
+  Schedule,
+} from './training/schedules'
+
+export { AdaptiveKlController, FixedKlController } from './training/kl-controllers'
+export type { AdaptiveKlOptions, AdaptiveKlState, KlController } from './training/kl-controllers'
+
+export { CollapseMonitor } from './training/collapse-monitor'
+export type { CollapseMonitorState, CollapseObservation } from './training/collapse-monitor'
+export { collapseRemedies } from './training/collapse-signs'
+export type {
+  CollapseReport,
+  CollapseSign,
+  CollapseSignName,
+  CollapseStatus,
+  FirstSteps,
+} from './training/collapse-signs'
+export { collapseThresholds } from './training/collapse-options'
+export type {
+  CollapseMonitorOptions,
+  CollapseSettings,
+  Threshold,
+  WatchedMetric,
+} from './training/collapse-options'

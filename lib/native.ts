@@ -1,9 +1,9 @@
-import path from 'node:path'
 import load from 'node-gyp-build'
 import type { TypedArray } from './dtype'
 import { PapoError } from './errors'
 import type { PapoErrorCode } from './errors'
 import { metricNames, optionRows } from './loss/objective-table'
+import { mending, packageRoot } from './package'
 
 /** The engine object of the addon; owns native memory until dispose() or collection. */
 export interface NativeEngine {
@@ -16,6 +16,23 @@ export interface NativeEngine {
 export interface NativeJobs {
   /** Whether the call had not begun; it never will then, and settled() is not called for it. */
   cancel(job: number): boolean
+}
+
+/** papo_cuda_driver of papo.h; versions are 1000 * major + 10 * minor, 0 and '' stand for none. */
+export interface NativeCudaDriver {
+  readonly runtimeVersion: number
+  readonly driverVersion: number
+  readonly state: 'ready' | 'absent' | 'incomplete' | 'failed'
+  readonly result: number
+  readonly function: string
+  readonly message: string
+  readonly deviceCount: number
+  readonly devices: readonly {
+    readonly name: string
+    readonly major: number
+    readonly minor: number
+    readonly memory: number
+  }[]
 }
 
 export type Slots = readonly (TypedArray | undefined)[]
@@ -75,11 +92,21 @@ export interface Addon {
   maskPatches(
     engine: NativeEngine,
     settings: {
+      readonly layout: number
+      readonly frames: number
       readonly height: number
       readonly width: number
       readonly channels: number
       readonly patchSize: number
+      readonly mergeSize: number
     },
+    slots: Slots,
+    shapes: Float64Array,
+    jobs?: NativeJobs,
+  ): number | undefined
+  maskPatchRows(
+    engine: NativeEngine,
+    settings: { readonly unit: number; readonly mergeSize: number },
     slots: Slots,
     shapes: Float64Array,
     jobs?: NativeJobs,
@@ -96,8 +123,25 @@ export interface Addon {
     shapes: Float64Array,
     jobs?: NativeJobs,
   ): number | undefined
+  saliencyPatchMask(
+    engine: NativeEngine,
+    settings: {
+      readonly frames: number
+      readonly height: number
+      readonly width: number
+      readonly mergeSize: number
+      readonly count: number
+    },
+    slots: Slots,
+    shapes: Float64Array,
+    jobs?: NativeJobs,
+  ): number | undefined
   /** A hint to the system for a new array that has not been written yet. */
   preferHugePages(data: TypedArray): void
+  /** Fastest first, also those that this processor cannot run; features: with commas. */
+  compiledInstructionSets(): { name: string; features: string; usable: boolean }[]
+  /** Looks for the NVIDIA driver and initialises it. */
+  cudaDriver(): NativeCudaDriver
 }
 
 /** The tensors of each call, in the order of the structs of papo.h. */
@@ -111,6 +155,7 @@ export const slotNames = {
     'maskedEntropies',
     'exactPerceptionKl',
     'tokens',
+    'rowIndex',
     'responseMask',
     'oldLogProbs',
     'refLogProbs',
@@ -134,10 +179,20 @@ export const slotNames = {
     'maskedEntropiesGrad',
     'exactPerceptionKlGrad',
   ],
-  tokenLogProbs: ['logits', 'tokens', 'responseMask', 'logProbs', 'entropies', 'logSumExps'],
+  tokenLogProbs: [
+    'logits',
+    'tokens',
+    'rowIndex',
+    'responseMask',
+    'logProbs',
+    'entropies',
+    'logSumExps',
+  ],
   advantages: ['rewards', 'groupIds', 'baselines', 'responseMask', 'advantages', 'returns'],
-  maskPatches: ['image', 'patchMask', 'out'],
+  maskPatches: ['image', 'patchMask', 'fill', 'out'],
+  maskPatchRows: ['rows', 'gridThw', 'patchMask', 'fill', 'out'],
   randomPatchMask: ['patchMask'],
+  saliencyPatchMask: ['saliency', 'patchMask'],
 } as const
 
 const abiVersion = 1
@@ -147,10 +202,10 @@ function notFound(what: string, cause?: unknown): PapoError {
     'ERR_ADDON_NOT_FOUND',
     [
       `papo-kernels has no usable native binary for ${process.platform}-${process.arch}.`,
-      '- npm 12 and pnpm run no install scripts unless they are allowed:',
-      '    npm install-scripts approve papo-kernels',
-      '    npm rebuild papo-kernels',
-      '- a build from source needs python3, make and a C++17 compiler.',
+      `- ${mending.scripts}:`,
+      ...mending.scriptCommands.map((command) => `    ${command}`),
+      `- ${mending.build}.`,
+      '- npx papo-kernels doctor says what is missing here.',
       `(${what})`,
     ].join('\n'),
     { cause },
@@ -175,8 +230,7 @@ function requireSameLayout(addon: Addon): Addon {
 function loadAddon(): Addon {
   let binary: unknown
   try {
-    // The package root, from lib/ and from dist/ alike: build/Release, else prebuilds/.
-    binary = load(path.join(__dirname, '..'))
+    binary = load(packageRoot)
   } catch (cause) {
     throw notFound(cause instanceof Error ? cause.message.trim() : String(cause), cause)
   }

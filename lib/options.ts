@@ -36,6 +36,12 @@ export function requireNumber(
   throw invalid('ERR_INVALID_OPTION', name, range('a number', min, max), describe(value))
 }
 
+export function requirePositive(name: string, value: unknown, initial?: number): number {
+  const number = requireNumber(name, value, initial)
+  if (number > 0) return number
+  throw invalid('ERR_INVALID_OPTION', name, 'a number above 0', describe(value))
+}
+
 /** A whole number inside the bounds; the default, where there is one, if it is absent. */
 export function requireInteger(
   name: string,

@@ -4,23 +4,30 @@
       "engine/status.cpp",
       "engine/engine.cpp",
       "engine/tensors.cpp",
+      "engine/cuda_driver.cpp",
       "engine/job_queue.cpp",
       "loss/objective.cpp",
       "loss/batch.cpp",
       "loss/selection.cpp",
       "loss/reduction.cpp",
       "loss/loss_checks.cpp",
+      "loss/token_rows.cpp",
       "loss/loss.cpp",
       "loss/token_log_probs.cpp",
       "loss/reference.cpp",
       "advantages/group_index.cpp",
       "advantages/advantages.cpp",
+      "masking/fill.cpp",
       "masking/mask_patches.cpp",
+      "masking/mask_patch_rows.cpp",
+      "masking/random_patch_mask.cpp",
+      "masking/saliency_patch_mask.cpp",
       "cpu/thread_pool.cpp",
       "cpu/instruction_sets.cpp",
       "cpu/rows_portable.cpp",
       "cpu/rows_avx2.cpp",
-      "cpu/rows_avx512.cpp"
+      "cpu/rows_avx512.cpp",
+      "cpu/rows_neon.cpp"
     ],
     "cuda_files": [],
     "binding_files": [
@@ -32,7 +39,8 @@
       "../bindings/node/loss.cpp",
       "../bindings/node/advantages.cpp",
       "../bindings/node/masking.cpp",
-      "../bindings/node/memory.cpp"
+      "../bindings/node/memory.cpp",
+      "../bindings/node/diagnosis.cpp"
     ],
     "header_dirs": [
       "include",

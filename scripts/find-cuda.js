@@ -33,7 +33,7 @@ function cudaHome(mode = process.env.PAPO_KERNELS_CUDA || 'auto') {
   return root
 }
 
-module.exports = { cudaHome }
+module.exports = { cudaHome, toolkitRoot }
 
 if (require.main === module) {
   try {

@@ -6,22 +6,10 @@ const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
 const { cudaHome } = require('./find-cuda')
+const { nodePrefix } = require('./node-headers')
 
 const root = path.join(__dirname, '..')
 const say = (text) => console.error(`papo-kernels: ${text}`)
-
-/** Where this Node keeps its headers, so that node-gyp does not download them; '' if nowhere. */
-function headers() {
-  const prefix = path.resolve(process.execPath, '../..')
-  try {
-    const text = fs.readFileSync(path.join(prefix, 'include/node/node_version.h'), 'utf8')
-    const part = (name) => text.match(new RegExp(`NODE_${name}_VERSION (\\d+)`))[1]
-    const version = ['MAJOR', 'MINOR', 'PATCH'].map(part).join('.')
-    return version === process.versions.node ? prefix : ''
-  } catch {
-    return ''
-  }
-}
 
 function environment() {
   const env = { JOBS: 'max', ...process.env }
@@ -30,7 +18,7 @@ function environment() {
   const asked = env.PAPO_KERNELS_BUILD === 'source' || env.PAPO_KERNELS_CUDA === '1'
   if (checkout || asked) env.npm_config_build_from_source = 'true'
   if (!env.npm_config_nodedir && !env.npm_package_config_node_gyp_nodedir) {
-    const nodedir = headers()
+    const nodedir = nodePrefix()
     if (nodedir !== '') env.npm_config_nodedir = nodedir
   }
   return env

@@ -113,8 +113,8 @@ describe('maskPatches', () => {
 
   test.each([
     ['a plain array', [9, 9], 'ERR_INVALID_ARGUMENT'],
-    ['a float image', Tensor.zeros([3, 5, 2]), 'ERR_INVALID_DTYPE'],
-    ['four dimensions', Tensor.zeros([1, 3, 5, 2], 'uint8'), 'ERR_INVALID_SHAPE'],
+    ['an image of int32', Tensor.zeros([3, 5, 2], 'int32'), 'ERR_INVALID_DTYPE'],
+    ['five dimensions', Tensor.zeros([1, 1, 3, 5, 2], 'uint8'), 'ERR_INVALID_SHAPE'],
     [
       'pixels with gaps',
       Tensor.from(new Uint8Array(45), { shape: [3, 5, 2], rowStride: 3 }),
@@ -137,7 +137,7 @@ describe('maskPatches', () => {
     ['a size that the image does not have', { height: 4 }, 'ERR_INVALID_SHAPE', 'image'],
     ['a patch of 0', { patchSize: 0 }, 'ERR_INVALID_OPTION', 'patchSize'],
     ['inPlace of no boolean', { inPlace: 1 }, 'ERR_INVALID_OPTION', 'inPlace'],
-    ['an unknown option', { fill: 0 }, 'ERR_INVALID_OPTION', 'fill'],
+    ['an unknown option', { filling: 0 }, 'ERR_INVALID_OPTION', 'filling'],
   ])('refuses %s', (_, changed, code, argument) => {
     const source = image()
     const changedOptions = { ...options(), inPlace: true, ...changed } as MaskPatchesOptions

@@ -9,7 +9,7 @@ function run(script: string, env: NodeJS.ProcessEnv = {}): string {
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: 300_000,
   })
   if (status !== 0) throw new Error(`status ${status}, signal ${signal}\n${stderr}`)
   return stdout
@@ -39,8 +39,9 @@ const worker = (script: string) => `
   const source = ${JSON.stringify(script)}
   const start = () => new Promise((resolve, reject) => {
     const worker = new Worker(source, { eval: true })
+    const exit = new Promise((done) => worker.once('exit', done))
     worker.once('error', reject)
-    worker.once('message', (message) => resolve({ worker, message }))
+    worker.once('message', (message) => resolve({ worker, message, exit }))
   })
 `
 
@@ -137,9 +138,9 @@ describe('worker threads', () => {
       async function main() {
         const results = new Set()
         for (let i = 0; i < 20; ++i) {
-          const { worker, message } = await start()
+          const { message, exit } = await start()
           results.add(message)
-          await new Promise((resolve) => worker.once('exit', resolve))
+          await exit
         }
         console.log([...results].join())
       }

@@ -27,7 +27,9 @@ Napi::Object layout(Napi::Env env) {
   names.Set("tokenLogProbs", slotNames(env, kTokenLogProbsSlots));
   names.Set("advantages", slotNames(env, kAdvantagesSlots));
   names.Set("maskPatches", slotNames(env, kMaskPatchesSlots));
+  names.Set("maskPatchRows", slotNames(env, kMaskPatchRowsSlots));
   names.Set("randomPatchMask", slotNames(env, kRandomPatchMaskSlots));
+  names.Set("saliencyPatchMask", slotNames(env, kSaliencyPatchMaskSlots));
   return names;
 }
 
@@ -43,8 +45,12 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("tokenLogProbs", Napi::Function::New<tokenLogProbs>(env));
   exports.Set("advantages", Napi::Function::New<advantages>(env));
   exports.Set("maskPatches", Napi::Function::New<maskPatches>(env));
+  exports.Set("maskPatchRows", Napi::Function::New<maskPatchRows>(env));
   exports.Set("randomPatchMask", Napi::Function::New<randomPatchMask>(env));
+  exports.Set("saliencyPatchMask", Napi::Function::New<saliencyPatchMask>(env));
   exports.Set("preferHugePages", Napi::Function::New<preferHugePages>(env));
+  exports.Set("compiledInstructionSets", Napi::Function::New<compiledInstructionSets>(env));
+  exports.Set("cudaDriver", Napi::Function::New<cudaDriver>(env));
   return exports;
 }
 

@@ -65,7 +65,10 @@ class SimpleComputation final : public Computation {
 };
 
 using MaskPatchesComputation = SimpleComputation<papo_mask_patches_args, papo_mask_patches>;
+using MaskPatchRowsComputation = SimpleComputation<papo_mask_patch_rows_args, papo_mask_patch_rows>;
 using RandomPatchMaskComputation =
     SimpleComputation<papo_random_patch_mask_args, papo_random_patch_mask>;
+using SaliencyPatchMaskComputation =
+    SimpleComputation<papo_saliency_patch_mask_args, papo_saliency_patch_mask>;
 
 }  // namespace papo::node

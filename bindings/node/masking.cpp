@@ -18,22 +18,42 @@ uint64_t readUint64(const Napi::Object& settings, const char* name) {
   return number;
 }
 
+double readNumber(const Napi::Object& settings, const char* name) {
+  return settings.Get(name).ToNumber().DoubleValue();
+}
+
+int64_t readSize(const Napi::Object& settings, const char* name) {
+  return toInt64(readNumber(settings, name));
+}
+
 }  // namespace
 
 Napi::Value maskPatches(const Napi::CallbackInfo& info) {
   Engine& engine = Engine::from(info[0]);
   const Napi::Object settings = info[1].ToObject();
-  const auto size = [&](const char* name) {
-    return toInt64(settings.Get(name).ToNumber().DoubleValue());
-  };
   MaskPatchesComputation computation;
   papo_mask_patches_args& args = computation.args;
   args.size = sizeof args;
-  args.height = size("height");
-  args.width = size("width");
-  args.channels = size("channels");
-  args.patchSize = size("patchSize");
+  args.layout = toInt32(readNumber(settings, "layout"));
+  args.frames = readSize(settings, "frames");
+  args.height = readSize(settings, "height");
+  args.width = readSize(settings, "width");
+  args.channels = readSize(settings, "channels");
+  args.patchSize = readSize(settings, "patchSize");
+  args.mergeSize = readSize(settings, "mergeSize");
   readTensors(info[2], info[3], kMaskPatchesSlots, &args);
+  return engine.run(info[4], computation);
+}
+
+Napi::Value maskPatchRows(const Napi::CallbackInfo& info) {
+  Engine& engine = Engine::from(info[0]);
+  const Napi::Object settings = info[1].ToObject();
+  MaskPatchRowsComputation computation;
+  papo_mask_patch_rows_args& args = computation.args;
+  args.size = sizeof args;
+  args.unit = toInt32(readNumber(settings, "unit"));
+  args.mergeSize = readSize(settings, "mergeSize");
+  readTensors(info[2], info[3], kMaskPatchRowsSlots, &args);
   return engine.run(info[4], computation);
 }
 
@@ -46,8 +66,23 @@ Napi::Value randomPatchMask(const Napi::CallbackInfo& info) {
   args.seed = readUint64(settings, "seed");
   args.prompt = readUint64(settings, "prompt");
   args.image = settings.Get("image").ToNumber().Uint32Value();
-  args.ratio = settings.Get("ratio").ToNumber().DoubleValue();
+  args.ratio = readNumber(settings, "ratio");
   readTensors(info[2], info[3], kRandomPatchMaskSlots, &args);
+  return engine.run(info[4], computation);
+}
+
+Napi::Value saliencyPatchMask(const Napi::CallbackInfo& info) {
+  Engine& engine = Engine::from(info[0]);
+  const Napi::Object settings = info[1].ToObject();
+  SaliencyPatchMaskComputation computation;
+  papo_saliency_patch_mask_args& args = computation.args;
+  args.size = sizeof args;
+  args.frames = readSize(settings, "frames");
+  args.height = readSize(settings, "height");
+  args.width = readSize(settings, "width");
+  args.mergeSize = readSize(settings, "mergeSize");
+  args.count = readSize(settings, "count");
+  readTensors(info[2], info[3], kSaliencyPatchMaskSlots, &args);
   return engine.run(info[4], computation);
 }
 

@@ -18,14 +18,27 @@ Napi::Value tokenLogProbs(const Napi::CallbackInfo& info);
 //            cuSeqlens | undefined, jobs?)
 Napi::Value advantages(const Napi::CallbackInfo& info);
 
-// maskPatches(engine, { height, width, channels, patchSize }, slots, shapes, jobs?)
+// maskPatches(engine, { layout, frames, height, width, channels, patchSize, mergeSize }, slots, shapes,
+//             jobs?)
 Napi::Value maskPatches(const Napi::CallbackInfo& info);
+
+// maskPatchRows(engine, { unit, mergeSize }, slots, shapes, jobs?)
+Napi::Value maskPatchRows(const Napi::CallbackInfo& info);
 
 // randomPatchMask(engine, { seed, prompt, image, ratio }, slots, shapes, jobs?)
 // seed and prompt: bigint
 Napi::Value randomPatchMask(const Napi::CallbackInfo& info);
 
+// saliencyPatchMask(engine, { frames, height, width, mergeSize, count }, slots, shapes, jobs?)
+Napi::Value saliencyPatchMask(const Napi::CallbackInfo& info);
+
 // preferHugePages(typedArray): a hint to the system for memory that has not been written yet.
 Napi::Value preferHugePages(const Napi::CallbackInfo& info);
+
+// compiledInstructionSets(): [{ name, features, usable }], fastest first
+Napi::Value compiledInstructionSets(const Napi::CallbackInfo& info);
+
+// cudaDriver(): the fields of papo_cuda_driver; state is a word, devices is an array
+Napi::Value cudaDriver(const Napi::CallbackInfo& info);
 
 }  // namespace papo::node

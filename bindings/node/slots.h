@@ -18,6 +18,7 @@ constexpr Slot<papo_loss_args> kLossSlots[] = {
     PAPO_SLOT(papo_loss_args, maskedEntropies),
     PAPO_SLOT(papo_loss_args, exactPerceptionKl),
     PAPO_SLOT(papo_loss_args, tokens),
+    PAPO_SLOT(papo_loss_args, rowIndex),
     PAPO_SLOT(papo_loss_args, responseMask),
     PAPO_SLOT(papo_loss_args, oldLogProbs),
     PAPO_SLOT(papo_loss_args, refLogProbs),
@@ -45,6 +46,7 @@ constexpr Slot<papo_loss_args> kLossSlots[] = {
 constexpr Slot<papo_token_log_probs_args> kTokenLogProbsSlots[] = {
     PAPO_SLOT(papo_token_log_probs_args, logits),
     PAPO_SLOT(papo_token_log_probs_args, tokens),
+    PAPO_SLOT(papo_token_log_probs_args, rowIndex),
     PAPO_SLOT(papo_token_log_probs_args, responseMask),
     PAPO_SLOT(papo_token_log_probs_args, logProbs),
     PAPO_SLOT(papo_token_log_probs_args, entropies),
@@ -60,11 +62,23 @@ constexpr Slot<papo_advantages_args> kAdvantagesSlots[] = {
 constexpr Slot<papo_mask_patches_args> kMaskPatchesSlots[] = {
     PAPO_SLOT(papo_mask_patches_args, image),
     PAPO_SLOT(papo_mask_patches_args, patchMask),
+    PAPO_SLOT(papo_mask_patches_args, fill),
     PAPO_SLOT(papo_mask_patches_args, out),
+};
+
+constexpr Slot<papo_mask_patch_rows_args> kMaskPatchRowsSlots[] = {
+    PAPO_SLOT(papo_mask_patch_rows_args, rows),      PAPO_SLOT(papo_mask_patch_rows_args, gridThw),
+    PAPO_SLOT(papo_mask_patch_rows_args, patchMask), PAPO_SLOT(papo_mask_patch_rows_args, fill),
+    PAPO_SLOT(papo_mask_patch_rows_args, out),
 };
 
 constexpr Slot<papo_random_patch_mask_args> kRandomPatchMaskSlots[] = {
     PAPO_SLOT(papo_random_patch_mask_args, patchMask),
+};
+
+constexpr Slot<papo_saliency_patch_mask_args> kSaliencyPatchMaskSlots[] = {
+    PAPO_SLOT(papo_saliency_patch_mask_args, saliency),
+    PAPO_SLOT(papo_saliency_patch_mask_args, patchMask),
 };
 
 #undef PAPO_SLOT

@@ -11,8 +11,6 @@ export interface Bandwidth {
   readonly read: number
 }
 
-const passes = 9
-
 // Each thread works on memory of its own. Passes start and end together; thread 0 keeps the time.
 const workerSource = `
 const { parentPort, workerData } = require('node:worker_threads')
@@ -53,7 +51,11 @@ interface PassTimes {
 }
 
 /** megabytes: of the source, all threads together; several times the last-level cache. */
-export async function measureBandwidth(threads: number, megabytes: number): Promise<Bandwidth> {
+export async function measureBandwidth(
+  threads: number,
+  megabytes: number,
+  passes = 9,
+): Promise<Bandwidth> {
   const bytes = Math.ceil((megabytes * 1e6) / threads)
   const control = new SharedArrayBuffer(8)
   const results = await Promise.all(

@@ -1,15 +1,17 @@
 // What is measured, with the bytes that each case has to move and the arithmetic it has to do.
 import { resolveObjective } from '../index'
 import type { ProfileName } from '../index'
+import { maskingCases } from './masking-cases'
+import type { MaskingCase } from './masking-cases'
 
 export type LogitsDType = 'float32' | 'bfloat16' | 'float16'
 
 /** Where gradients go: nowhere, to the caller's tensors, to new ones, or over the logits. */
 export type GradientMode = 'none' | 'reused' | 'new' | 'inPlace'
 
-interface CaseBase {
+export interface CaseBase {
   readonly name: string
-  readonly dtype: LogitsDType
+  readonly dtype: LogitsDType | 'uint8'
   readonly rows: number
   readonly vocabSize: number
   /** 2: image and masked image. */
@@ -22,6 +24,7 @@ interface CaseBase {
 
 export interface LossCase extends CaseBase {
   readonly kind: 'loss'
+  readonly dtype: LogitsDType
   readonly profile: ProfileName
   readonly gradient: GradientMode
   /** The async form, up to its promise. */
@@ -30,6 +33,7 @@ export interface LossCase extends CaseBase {
 
 export interface LogProbsCase extends CaseBase {
   readonly kind: 'tokenLogProbs'
+  readonly dtype: LogitsDType
 }
 
 export interface AdvantagesCase extends CaseBase {
@@ -37,7 +41,7 @@ export interface AdvantagesCase extends CaseBase {
   readonly groups: number
 }
 
-export type BenchCase = LossCase | LogProbsCase | AdvantagesCase
+export type BenchCase = LossCase | LogProbsCase | AdvantagesCase | MaskingCase
 
 /** The small loss call whose time is the cost of a call itself. */
 export const latencyWord = 'latency'
@@ -71,7 +75,7 @@ export function benchCases(sizes: CaseSizes): BenchCase[] {
   const small = { dtype: 'float32', rows: 32, vocabSize: 64 } as const
   const latency = (['reused', 'new'] as const).map((mode) => latencyCase(small, mode, false))
   const queued = latencyCase(small, 'reused', true)
-  return [...matrices, advantagesCase(4096, 512), ...latency, queued]
+  return [...matrices, advantagesCase(4096, 512), ...latency, queued, ...maskingCases(quick)]
 }
 
 interface MatrixSize {

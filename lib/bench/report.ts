@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import os from 'node:os'
-import path from 'node:path'
 
+import { manifest } from '../package'
 import type { Bandwidth } from './bandwidth'
 import type { BenchRow } from './runner'
 
@@ -15,6 +14,7 @@ export interface BenchHeader {
     readonly node: string
     readonly 'papo-kernels': string
     readonly torch?: string
+    readonly numpy?: string
   }
   /** Bytes read plus bytes written, GB/s. */
   readonly copyBandwidth: number
@@ -29,25 +29,24 @@ export interface BenchReport {
   readonly rows: readonly BenchRow[]
 }
 
-export function header(threads: number, bandwidth: Bandwidth, torch?: string): BenchHeader {
+export function header(
+  threads: number,
+  bandwidth: Bandwidth,
+  peers: Pick<BenchHeader['versions'], 'torch' | 'numpy'> = {},
+): BenchHeader {
   return {
     date: new Date().toISOString(),
     cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
     threads,
     versions: {
       node: process.versions.node,
-      'papo-kernels': packageVersion(),
-      ...(torch === undefined ? {} : { torch }),
+      'papo-kernels': manifest().version,
+      ...peers,
     },
     copyBandwidth: bandwidth.copy,
     readBandwidth: bandwidth.read,
     loadAverage: os.loadavg()[0] ?? 0,
   }
-}
-
-function packageVersion(): string {
-  const text = readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
 }
 
 export function headerText({ cpu, threads, versions, ...rest }: BenchHeader): string {
@@ -71,7 +70,7 @@ function busyText(load: number): string {
 const noisySpread = 1.5
 
 function isNoisy({ milliseconds, peers }: BenchRow): boolean {
-  return [milliseconds, peers.torch?.milliseconds].some(
+  return [milliseconds, ...Object.values(peers).map((peer) => peer.milliseconds)].some(
     (timing) => timing != null && timing.p90 > noisySpread * timing.p10,
   )
 }
@@ -83,7 +82,7 @@ const peerWidths = [12, 9] as const
 
 export function columnTitles(hasPeer: boolean): string {
   const titles = ['case', 'median', 'p10 .. p90', 'GB/s', 'Gflop/s', '% copy']
-  return columns([...titles, ...(hasPeer ? ['PyTorch', 'ratio'] : [])])
+  return columns([...titles, ...(hasPeer ? ['peer', 'ratio'] : [])])
 }
 
 export function rowText(row: BenchRow): string {
@@ -103,10 +102,11 @@ export function rowText(row: BenchRow): string {
   ])
 }
 
-function peerCells({ peers: { torch } }: BenchRow): string[] {
-  if (torch === undefined) return []
-  if (torch.ratio === null || torch.milliseconds === null) return ['-', torch.note ?? '-']
-  return [`${torch.milliseconds.median.toFixed(2)} ms`, `${torch.ratio.toFixed(1)} x`]
+function peerCells({ peers }: BenchRow): string[] {
+  const [peer] = Object.values(peers)
+  if (peer === undefined) return []
+  if (peer.ratio === null || peer.milliseconds === null) return ['-', peer.note ?? '-']
+  return [`${peer.milliseconds.median.toFixed(2)} ms`, `${peer.ratio.toFixed(1)} x`]
 }
 
 function columns(cells: readonly string[]): string {

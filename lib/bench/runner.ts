@@ -1,10 +1,12 @@
 import type { Engine } from '../index'
 import { disagreement } from './agreement'
-import type { BenchCase, LogitsDType } from './cases'
+import type { BenchCase } from './cases'
 import { measure } from './measure'
 import type { Budget, Timing } from './measure'
+import type { NumpyPeer } from './numpy-peer'
 import type { TorchPeer } from './peer'
 import { openSubject } from './subjects'
+import type { CaseSubject } from './subjects'
 
 export interface PeerRow {
   /** null where it could not be measured; note says why. */
@@ -17,7 +19,7 @@ export interface PeerRow {
 export interface BenchRow {
   readonly name: string
   readonly engine: string
-  readonly dtype: LogitsDType
+  readonly dtype: BenchCase['dtype']
   readonly rows: number
   readonly vocabSize: number
   readonly branches: number
@@ -36,23 +38,18 @@ export interface RunOptions {
   readonly copyBandwidth: number
   /** A process, or why there is none; absent: not asked for. */
   readonly torch?: TorchPeer | string
+  /** Likewise, for masking. */
+  readonly numpy?: NumpyPeer | string
 }
 
 /** Measures one case. A peer that computes something else is in the row's note, with no time. */
 export async function runCase(benchCase: BenchCase, options: RunOptions): Promise<BenchRow> {
-  const { engine, budget, copyBandwidth, torch } = options
+  const { engine, budget, copyBandwidth } = options
   const subject = openSubject(benchCase, engine)
-  const hasPeer = torch instanceof Object && isComparable(benchCase)
-  let different: string | undefined
-  if (hasPeer) {
-    await torch.load(benchCase, subject)
-    different = await disagreement(subject.result(), torch, benchCase.dtype)
-  }
-  const asked = hasPeer && different === undefined
-  const { ours, peer } = await measure(subject, budget, asked ? () => torch.run() : undefined)
+  const rival = await opponent(benchCase, subject, options)
+  const { ours, peer } = await measure(subject, budget, rival?.run)
   const { name, dtype, rows, vocabSize, branches, bytes, flops } = benchCase
   const gigabytesPerSecond = bytes / ours.median / 1e6
-  const note = different === undefined ? undefined : `${mismatch}${different}`
   return {
     name,
     engine: engine.instructionSet,
@@ -65,24 +62,55 @@ export async function runCase(benchCase: BenchCase, options: RunOptions): Promis
     milliseconds: ours,
     gigabytesPerSecond,
     fractionOfCopy: gigabytesPerSecond / copyBandwidth,
-    peers:
-      torch === undefined || !isComparable(benchCase)
-        ? {}
-        : { torch: peerRow(ours, peer, note ?? notMeasured) },
+    peers: rival === undefined ? {} : { [rival.name]: peerRow(ours, peer, rival.note ?? '') },
   }
 }
 
-const notMeasured = 'no torch'
 const mismatch = 'computes something else: '
 
 export function isMismatch({ peers }: BenchRow): boolean {
-  return peers.torch?.note?.startsWith(mismatch) ?? false
+  return Object.values(peers).some(({ note }) => note?.startsWith(mismatch) ?? false)
 }
 
-/** In place has no counterpart in eager code; advantages are too small to compare. */
-function isComparable(benchCase: BenchCase): boolean {
-  if (benchCase.kind === 'loss') return benchCase.gradient !== 'inPlace'
-  return benchCase.kind === 'tokenLogProbs'
+/** Who is measured beside a case: how to run it, or why it is not run. */
+interface Opponent {
+  readonly name: 'torch' | 'numpy'
+  readonly run?: () => Promise<number>
+  readonly note?: string
+}
+
+async function opponent(
+  benchCase: BenchCase,
+  subject: CaseSubject,
+  { torch, numpy }: RunOptions,
+): Promise<Opponent | undefined> {
+  switch (benchCase.kind) {
+    case 'groupAdvantages': // too small to compare
+      return undefined
+    case 'masking':
+      if (numpy === undefined || benchCase.operation !== 'draw+maskPatches') return undefined
+      return numpyOpponent(subject, numpy)
+    case 'loss':
+    case 'tokenLogProbs':
+  }
+  const hasCounterpart = benchCase.kind !== 'loss' || benchCase.gradient !== 'inPlace'
+  if (torch === undefined || !hasCounterpart) return undefined
+  if (typeof torch === 'string') return { name: 'torch', note: 'no torch' }
+  await torch.load(benchCase, subject)
+  const different = await disagreement(subject.result(), torch, benchCase.dtype)
+  if (different !== undefined) return { name: 'torch', note: `${mismatch}${different}` }
+  return { name: 'torch', run: () => torch.run() }
+}
+
+async function numpyOpponent(
+  { masking, result }: CaseSubject,
+  numpy: NumpyPeer | string,
+): Promise<Opponent> {
+  if (typeof numpy === 'string') return { name: 'numpy', note: 'no numpy' }
+  await numpy.load(masking!)
+  const agrees = Buffer.from(result().masked!.data.buffer).equals(await numpy.result())
+  if (!agrees) return { name: 'numpy', note: `${mismatch}another image` }
+  return { name: 'numpy', run: () => numpy.run() }
 }
 
 function peerRow(ours: Timing, peer: Timing | undefined, note: string): PeerRow {

@@ -11,6 +11,8 @@ import type { Engine } from '../index'
 import type { AdvantagesCase, BenchCase, LogProbsCase, LossCase } from './cases'
 import { LogitsPool, tokenValues, values } from './inputs'
 import type { TokenValues } from './inputs'
+import { maskingSubject } from './masking-cases'
+import type { MaskingInputs } from './masking-cases'
 import type { Subject } from './measure'
 
 /** What a case computes on its first inputs; a peer has to agree with it. */
@@ -19,6 +21,7 @@ export interface CaseResult {
   readonly logProbs?: Tensor
   readonly logitsGrad?: Tensor
   readonly maskedLogitsGrad?: Tensor
+  readonly masked?: Tensor
 }
 
 /** A case with its inputs, and with what a peer needs to do the same. */
@@ -26,6 +29,7 @@ export interface CaseSubject extends Subject {
   readonly logits?: Tensor
   readonly maskedLogits?: Tensor
   readonly tokenValues?: TokenValues
+  readonly masking?: MaskingInputs
   /** Computes the case once on logits and maskedLogits above, which it leaves as they are. */
   result(): CaseResult
 }
@@ -42,6 +46,8 @@ export function openSubject(benchCase: BenchCase, engine: Engine): CaseSubject {
       return logProbsSubject(benchCase, engine)
     case 'groupAdvantages':
       return advantagesSubject(benchCase, engine)
+    case 'masking':
+      return maskingSubject(benchCase, engine, slotCount(benchCase))
   }
 }
 
@@ -107,7 +113,7 @@ function lossSubject(benchCase: LossCase, engine: Engine): CaseSubject {
 }
 
 function openSlot(
-  { rows, vocabSize, branches }: BenchCase,
+  { rows, vocabSize, branches }: LossCase | LogProbsCase,
   pool: LogitsPool,
   offset: number,
 ): Slot {

@@ -5,6 +5,7 @@ import { toleranceText } from '../bench/agreement'
 import { measureBandwidth } from '../bench/bandwidth'
 import { benchCases, filtered } from '../bench/cases'
 import type { BenchCase } from '../bench/cases'
+import { NumpyPeer } from '../bench/numpy-peer'
 import { TorchPeer } from '../bench/peer'
 import { columnTitles, header, headerText, noiseText, rowText } from '../bench/report'
 import { isMismatch, runCase } from '../bench/runner'
@@ -14,8 +15,8 @@ import { UsageError, parsed } from './arguments'
 
 const help = `Usage: papo-kernels bench [options]
 
-Measures log-probs, losses and gradients on inputs that are not in the caches, next to the copy
-bandwidth of the same run. GB/s are decimal: bytes that have to move over the median time.
+Measures log-probs, losses, gradients and masking on inputs that are not in the caches, next to the
+copy bandwidth of the same run. GB/s are decimal: bytes that have to move over the median time.
 
 Options:
   --filter WORDS  only cases whose name holds all of these words
@@ -24,8 +25,9 @@ Options:
   --vocab LIST    vocabulary sizes, with commas
   --threads N     threads of the engine, of the copy and of peers (default: as many as there are)
   --engine NAME   an instruction set (default: the fastest here)
-  --peers         also PyTorch eager, run by run in turn with ours, if a python3 has it
-                  (PAPO_PYTHON names another python); results are compared first
+  --peers         also PyTorch eager, and for masking a loop over NumPy, run by run in turn with
+                  ours, if a python3 has them (PAPO_PYTHON names another python); results are
+                  compared first
   --json FILE     write header and rows as JSON
   --list          name the cases and measure nothing
   --help          show this text
@@ -77,11 +79,14 @@ async function measureAll(
   { quick, peers, json }: Values,
 ): Promise<number> {
   const torch = peers ? await TorchPeer.start(engine.threads) : undefined
+  const numpy = peers ? await NumpyPeer.start() : undefined
   try {
     const bandwidth = await measureBandwidth(engine.threads, quick ? 256 : 512)
-    const version = torch instanceof TorchPeer ? torch.version : undefined
-    const head = header(engine.threads, bandwidth, version)
-    process.stdout.write(headerText(head) + peerText(torch) + columnTitles(peers === true))
+    const head = header(engine.threads, bandwidth, {
+      ...(torch instanceof TorchPeer ? { torch: torch.version } : {}),
+      ...(numpy instanceof NumpyPeer ? { numpy: numpy.version } : {}),
+    })
+    process.stdout.write(headerText(head) + peerText(torch, numpy) + columnTitles(peers === true))
     const budget = quick
       ? { seconds: 0.3, minRuns: 5, maxRuns: 2000 }
       : { seconds: 1, minRuns: 9, maxRuns: 10_000 }
@@ -90,6 +95,7 @@ async function measureAll(
       budget,
       copyBandwidth: bandwidth.copy,
       ...(torch === undefined ? {} : { torch }),
+      ...(numpy === undefined ? {} : { numpy }),
     }
     const rows: BenchRow[] = []
     try {
@@ -106,13 +112,21 @@ async function measureAll(
     return rows.some(isMismatch) ? 1 : 0
   } finally {
     if (torch instanceof TorchPeer) torch.close()
+    if (numpy instanceof NumpyPeer) numpy.close()
   }
 }
 
-function peerText(torch: TorchPeer | string | undefined): string {
-  if (torch === undefined) return ''
-  if (typeof torch === 'string') return `PyTorch is not measured: ${torch}\n\n`
-  return `PyTorch ${torch.version} eager, measured in turn; agreement: ${toleranceText}\n\n`
+function peerText(torch?: TorchPeer | string, numpy?: NumpyPeer | string): string {
+  if (torch === undefined || numpy === undefined) return ''
+  const masking =
+    typeof numpy === 'string'
+      ? `NumPy is not measured: ${numpy}`
+      : `NumPy ${numpy.version}, patch by patch, beside masking; agreement: exact`
+  const losses =
+    typeof torch === 'string'
+      ? `PyTorch is not measured: ${torch}`
+      : `PyTorch ${torch.version} eager, measured in turn; agreement: ${toleranceText}`
+  return `${losses}\n${masking}\n\n`
 }
 
 function chosenCases({ quick, tokens, vocab, filter }: Values): BenchCase[] {

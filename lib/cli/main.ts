@@ -1,9 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
-
 import { GoldenError } from '../golden/fields'
 import { PapoError } from '../errors'
+import { manifest } from '../package'
 import { UsageError } from './arguments'
 
 const help = `Usage: papo-kernels COMMAND [options]
@@ -12,6 +10,7 @@ Commands:
   verify  compare this build with reference values of the authors' code and of TRL
   bench   measure speed
   demo    train a small vision-language model with the loss
+  doctor  say what this machine and this binary can do, and what is missing
 
 Options:
   --help     show this text; after a command, the options of the command
@@ -25,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import('./verify.js')).run,
   bench: async () => (await import('./bench.js')).run,
   demo: async () => (await import('../demo/main.js')).run,
+  doctor: async () => (await import('./doctor.js')).run,
 }
 
 async function main([command, ...rest]: string[]): Promise<number> {
@@ -34,7 +34,7 @@ async function main([command, ...rest]: string[]): Promise<number> {
     return command === undefined ? 2 : 0
   }
   if (command === '--version') {
-    process.stdout.write(`${version()}\n`)
+    process.stdout.write(`${manifest().version}\n`)
     return 0
   }
   const load = Object.hasOwn(commands, command) ? commands[command] : undefined
@@ -43,13 +43,6 @@ async function main([command, ...rest]: string[]): Promise<number> {
     throw new UsageError(`unknown ${what} '${command}'; see papo-kernels --help`)
   }
   return (await load())(rest)
-}
-
-function version(): string {
-  const file = path.resolve(__dirname, '../../package.json')
-  const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'))
-  const known = typeof manifest === 'object' && manifest !== null && 'version' in manifest
-  return known ? String(manifest.version) : 'unknown'
 }
 
 /** Errors that a person can act on are one line; anything else is a defect and keeps its stack. */

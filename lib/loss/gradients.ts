@@ -15,7 +15,7 @@ export interface GradientOptions {
    * overwrite the logits, and maskedLogits where gradient flows there, which saves their memory. 'none'.
    */
   gradient?: 'new' | 'inPlace' | 'none'
-  /** Destination of the gradient: shape and dtype of logits. */
+  /** Destination of the gradient: shape and dtype of logits, all of whose rows are written. */
   logitsGrad?: TensorLike
   /** The same for maskedLogits; only where perceptionGradient is 'both'. */
   maskedLogitsGrad?: TensorLike

@@ -35,6 +35,7 @@ export interface LossFromLogitsInputs extends TokenInputs {
   /**
    * [B, T, V] or [N, V] before temperature; row t is the distribution of tokens[t]. float32,
    * float16 or bfloat16, and float64 for the reference engine. A bare array holds N · V values.
+   * With rowIndex: [R, V] or [.., .., V], any R rows.
    */
   logits: TensorLike
   /** The same under the masked image, in the dtype of logits. */
@@ -43,6 +44,13 @@ export interface LossFromLogitsInputs extends TokenInputs {
   maskedLogProbs?: TensorLike
   /** int32 [N] or [B, T], each in [0, V). */
   tokens: TensorLike
+  /**
+   * int32 [N] or [B, T], each in [0, R): the row of logits, and of maskedLogits, that predicts the
+   * token. Any order; tokens may share a row, which then gets the sum of their gradients. Rows that
+   * no counted token names are not read, and their gradient is 0. Absent: row t predicts tokens[t].
+   * {@link responseRowIndex} makes it for packed sequences.
+   */
+  rowIndex?: TensorLike
 }
 
 /** Inputs of {@link lossFromLogProbs}; all but the masks are [N] or [B, T]. */
@@ -75,6 +83,7 @@ export const logitsInputNames: ReadonlySet<string> = new Set([
   'maskedLogits',
   'maskedLogProbs',
   'tokens',
+  'rowIndex',
 ])
 export const logProbsInputNames: ReadonlySet<string> = new Set([
   ...tokenInputNames,
@@ -100,7 +109,25 @@ export interface Matrix {
   readonly rowStride: number
 }
 
-/** [N, V] or [B, T, V], or a bare vector of N · V values. */
+/** How many rows of logits a call has: as many as tokens, or with a row index as many as there are. */
+export function rowsOfLogits(
+  logits: Tensor,
+  rowIndex: TensorLike | undefined,
+  layout: Pick<TokenLayout, 'rows'>,
+): number {
+  if (rowIndex === undefined) return layout.rows
+  const { shape } = logits
+  if (shape.length === 1)
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      'logits',
+      'shape [R, V] or [B, T, V] with rowIndex',
+      describeTensor(logits),
+    )
+  return elementsOf(shape) / shape[shape.length - 1]!
+}
+
+/** Of so many rows: [rows, V] or [B, T, V], or a bare vector of rows · V values. */
 export function requireMatrix(argument: string, tensor: Tensor, rows: number): Matrix {
   const { shape } = tensor
   const elements = elementsOf(shape)
@@ -110,7 +137,7 @@ export function requireMatrix(argument: string, tensor: Tensor, rows: number): M
     throw invalid(
       'ERR_INVALID_SHAPE',
       argument,
-      `shape [B, T, V] or [N, V] with ${rows} rows, one per token`,
+      `shape [B, T, V] or [N, V] with ${rows} rows`,
       describeTensor(tensor),
     )
   return { tensor, rows, columns, rowStride: isFlat ? columns : tensor.rowStride }

@@ -20,6 +20,7 @@ import {
   putPerToken,
   putPerTokenOrResponse,
   requireMatrix,
+  rowsOfLogits,
 } from './inputs'
 import type { LossFromLogitsInputs, LossFromLogProbsInputs, TokenInputs } from './inputs'
 import { encodedObjective, resolveObjective } from './objective'
@@ -73,7 +74,8 @@ const logitsOptionNames = new Set([
  * written once. Formulas: docs/math.md; options: docs/options.md.
  *
  * Rows with responseMask 0 are not read, unless paddingInAuxiliaryTerms; with every row masked the
- * loss and all gradients are 0. NaN in a row that counts reaches the loss, and
+ * loss and all gradients are 0. Logits may have other rows than those of the tokens: see
+ * {@link LossFromLogitsInputs.rowIndex} and docs/layouts.md. NaN in a row that counts reaches the loss, and
  * metrics.nonFiniteRows tells how many there are.
  *
  * @example
@@ -152,12 +154,17 @@ function prepareLossFromLogits(
 
   const tokens = toTensor('tokens', inputs.tokens)
   const logits = toTensor('logits', inputs.logits)
-  const layout = readLayout(tokenShape('tokens', tokens, logits), inputs)
+  const { rowIndex } = inputs
+  const layout = readLayout(
+    tokenShape('tokens', tokens, rowIndex === undefined ? logits : undefined),
+    inputs,
+  )
   const dtype = valueDType(engine)
-  const matrix = requireMatrix('logits', logits, layout.rows)
+  const matrix = requireMatrix('logits', logits, rowsOfLogits(logits, rowIndex, layout))
   putMatrix(call, 'logits', matrix, logitsDTypes(engine))
   const maskedMatrix = putMaskedLogits(call, inputs.maskedLogits, matrix)
   putPerToken(call, 'tokens', tokens, layout, 'int32')
+  putPerToken(call, 'rowIndex', rowIndex, layout, 'int32')
   putPerToken(call, 'maskedLogProbs', inputs.maskedLogProbs, layout, dtype)
   putTokenInputs(call, inputs, layout, dtype)
 

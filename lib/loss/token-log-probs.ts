@@ -9,16 +9,21 @@ import type { Queued } from '../queue'
 import { requireBoolean, requireKeys, requireNumber } from '../options'
 import { elementsOf, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
-import { logitsDTypes, putMatrix, putPerToken, requireMatrix } from './inputs'
+import { logitsDTypes, putMatrix, putPerToken, requireMatrix, rowsOfLogits } from './inputs'
 import { newPerToken } from './results'
 import { tokenShape } from './token-layout'
 
 export interface TokenLogProbsInputs {
-  /** [B, T, V] or [N, V]; float32, float16 or bfloat16 (float64 too for the reference engine). */
+  /**
+   * [B, T, V] or [N, V], or any rows with rowIndex; float32, float16 or bfloat16 (float64 too for
+   * the reference engine).
+   */
   logits: TensorLike
   /** int32 [N] or [B, T], each in [0, V). */
   tokens: TensorLike
-  /** uint8; rows with 0 are not read and give 0. */
+  /** int32, as the tokens: the row of logits that predicts each; absent: row t predicts tokens[t]. */
+  rowIndex?: TensorLike
+  /** uint8; tokens with 0 are not looked at and give 0. */
   responseMask?: TensorLike
 }
 
@@ -39,7 +44,7 @@ export interface TokenLogProbs {
   logSumExps: Tensor
 }
 
-const inputNames = new Set(['logits', 'tokens', 'responseMask'])
+const inputNames = new Set(['logits', 'tokens', 'rowIndex', 'responseMask'])
 const optionNames = new Set(['temperature', 'entropies', 'engine'])
 const layoutOfCall = new DescriptorLayout(slotNames.tokenLogProbs)
 
@@ -82,10 +87,13 @@ function prepareTokenLogProbs(
   const call = new Descriptor<(typeof slotNames.tokenLogProbs)[number]>(layoutOfCall)
   const tokens = toTensor('tokens', inputs.tokens)
   const logits = toTensor('logits', inputs.logits)
-  const shape = tokenShape('tokens', tokens, logits)
+  const { rowIndex } = inputs
+  const shape = tokenShape('tokens', tokens, rowIndex === undefined ? logits : undefined)
   const layout = { rows: elementsOf(shape), responses: 1, shape, cuSeqlens: undefined }
-  putMatrix(call, 'logits', requireMatrix('logits', logits, layout.rows), logitsDTypes(engine))
+  const matrix = requireMatrix('logits', logits, rowsOfLogits(logits, rowIndex, layout))
+  putMatrix(call, 'logits', matrix, logitsDTypes(engine))
   putPerToken(call, 'tokens', tokens, layout, 'int32')
+  putPerToken(call, 'rowIndex', rowIndex, layout, 'int32')
   putPerToken(call, 'responseMask', inputs.responseMask, layout, 'uint8')
 
   const result: TokenLogProbs = {

@@ -6,39 +6,45 @@ import type { Engine } from '../engine'
 import { invalid } from '../errors'
 import { putVector } from '../loss/inputs'
 import { addon, slotNames } from '../native'
-import { requireBoolean, requireKeys } from '../options'
-import { describeTensor, elementsOf, makeTensor, tensorData, toTensor } from '../tensor'
+import { requireKeys, requireOneOf } from '../options'
+import { describeTensor, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
-import { patchGrid, requireSide } from './patch-grid'
+import { putDestination, putInput } from './destination'
+import type { DestinationOptions, RowView } from './destination'
+import { putFill } from './fill'
+import type { Fill } from './fill'
+import { imageLayouts, imageShape, imageSize } from './image-size'
+import type { ImageLayout, ImageSize, ImageSizeOptions } from './image-size'
+import { cellGrid } from './patch-grid'
+import type { CellGrid, CellOptions } from './patch-grid'
 
-export interface MaskPatchesOptions {
-  /** uint8, one value per patch of the grid, row by row: 1 = black. See {@link randomPatchMask}. */
+export interface MaskPatchesOptions extends CellOptions, DestinationOptions, ImageSizeOptions {
+  /**
+   * uint8, one value per cell of the grid, row by row: 1 = masked. [rows, columns] for all frames,
+   * or [frames, rows, columns]. See {@link randomPatchMask} and {@link saliencyPatchMask}.
+   */
   patchMask: TensorLike
-  /** Pixels; needed where image is a bare array. */
-  height?: number
-  /** Pixels; needed where image is a bare array. */
-  width?: number
-  /** Default: what height and width leave. */
-  channels?: number
-  /** Side of a patch, in pixels. Default 14. */
-  patchSize?: number
-  /** true: image itself is blackened. Default false: a new tensor. */
-  inPlace?: boolean
+  /** 'interleaved' (default): channels are the last dimension; 'planar': the first of an image. */
+  layout?: ImageLayout
+  /**
+   * Value of masked elements in the image's dtype, or one for each channel; default 0. Black after
+   * normalisation is -mean / std of each channel.
+   */
+  fill?: Fill
   engine?: Engine
-}
-
-interface ImageSize {
-  readonly height: number
-  readonly width: number
-  readonly channels: number
 }
 
 const optionNames = new Set([
   'patchMask',
+  'layout',
+  'frames',
   'height',
   'width',
   'channels',
   'patchSize',
+  'mergeSize',
+  'fill',
+  'out',
   'inPlace',
   'engine',
 ])
@@ -48,83 +54,95 @@ type MaskCall = Descriptor<(typeof slotNames.maskPatches)[number]>
 
 /**
  * The masked image of PAPO (arXiv 2507.06448): all channels of the chosen patches, alpha included,
- * become 0. The grid starts at the top-left; patches at the right and bottom edges may be partial.
+ * become the fill, as in the authors' code; all other bits are copied. The grid starts at the
+ * top-left; patches at the right and bottom edges may be partial.
  *
- * @param image uint8 [height, width, channels] or [height, width], channels innermost
- * @returns the masked image, in the shape of image; image itself where inPlace
+ * @param image uint8, float32, float16, bfloat16 or float64: [height, width],
+ * [height, width, channels] or [frames, height, width, channels]; planar [channels, height, width]
+ * or [frames, channels, height, width]. Where the last dimension is the width, its rows may be
+ * padded (rowStride).
+ * @returns the masked image, in the shape of image; out or image itself where those were asked for
  * @throws PapoError with the argument's name
+ *
+ * @example
+ * const patchMask = randomPatchMask({ height, width, seed, prompt })
+ * const masked = maskPatches(Tensor.from(pixels, { shape: [height, width, 3] }), { patchMask })
  */
 export function maskPatches(image: TensorLike, options: MaskPatchesOptions): Tensor {
   return runNow(prepareMaskPatches(image, options))
 }
 
-function prepareMaskPatches(image: TensorLike, options: MaskPatchesOptions): PreparedCall<Tensor> {
+export function prepareMaskPatches(
+  image: TensorLike,
+  options: MaskPatchesOptions,
+): PreparedCall<Tensor> {
   requireKeys('options', options, optionNames)
   const source = toTensor('image', image)
-  const size = imageSize(source, options)
-  const { patchSize, rows, columns } = patchGrid(size.height, size.width, options.patchSize)
+  const layout = requireOneOf('layout', options.layout, imageLayouts)
+  const size = imageSize(source, layout, options)
+  const grid = cellGrid(size.height, size.width, options)
   const handle = engineHandle(options.engine ?? defaultEngine())
   const call: MaskCall = new Descriptor(layoutOfCall)
-  const patchMask = toTensor('patchMask', options.patchMask)
-  if (elementsOf(patchMask.shape) !== rows * columns)
-    throw invalid(
-      'ERR_INVALID_SHAPE',
-      'patchMask',
-      `[${rows}, ${columns}]`,
-      describeTensor(patchMask),
-    )
-  putVector(call, 'patchMask', patchMask, 'uint8')
-  const masked = putImages(call, source, size, requireBoolean('inPlace', options.inPlace, false))
+  putPatchMask(call, toTensor('patchMask', options.patchMask), size.frames, grid)
+  putFill(call, 'fill', options.fill, size.channels)
+  const masked = putImages(call, source, layout, size, options)
+  const { patchSize, mergeSize } = grid
+  const settings = { ...size, layout: imageLayouts.indexOf(layout), patchSize, mergeSize }
   return {
     descriptor: call,
-    run: (jobs) => addon.maskPatches(handle, { ...size, patchSize }, call.slots, call.shapes, jobs),
+    run: (jobs) => addon.maskPatches(handle, settings, call.slots, call.shapes, jobs),
     finish: () => masked,
   }
 }
 
-function imageSize(image: Tensor, options: MaskPatchesOptions): ImageSize {
-  const [height, width, channels] = image.shape.length === 1 ? [] : [...image.shape, 1]
-  const size = {
-    height: requireSide('height', options.height, height),
-    width: requireSide('width', options.width, width),
-    channels: 0,
-  }
-  const left = elementsOf(image.shape) / (size.height * size.width)
-  size.channels = requireSide(
-    'channels',
-    options.channels,
-    channels ?? Math.max(1, Math.floor(left)),
+function putPatchMask(call: MaskCall, mask: Tensor, frames: number, grid: CellGrid): void {
+  const { rows, columns } = grid
+  const shapes = [[rows * columns], [rows, columns], [frames * rows * columns]]
+  const fits = [...shapes, [frames, rows, columns]].some(
+    (shape) => String(shape) === String(mask.shape),
   )
-  const agrees =
-    image.shape.length === 1 ||
-    (size.height === height && size.width === width && size.channels === channels)
-  if (image.shape.length > 3 || !agrees || left !== size.channels)
-    throw invalid(
-      'ERR_INVALID_SHAPE',
-      'image',
-      `[${size.height}, ${size.width}, ${size.channels}]`,
-      describeTensor(image),
-    )
-  return size
+  if (!fits) {
+    const perFrame = frames > 1 ? ` or [${frames}, ${rows}, ${columns}]` : ''
+    const expected = `[${rows}, ${columns}]${perFrame}`
+    throw invalid('ERR_INVALID_SHAPE', 'patchMask', expected, describeTensor(mask))
+  }
+  putVector(call, 'patchMask', mask, 'uint8')
 }
 
-function putImages(call: MaskCall, image: Tensor, size: ImageSize, inPlace: boolean): Tensor {
-  const pixels = size.height * size.width
-  const { channels } = size
-  const { shape, dtype } = image
-  const data = tensorData(image, 'image')
-  if (dtype !== 'uint8') throw invalid('ERR_INVALID_DTYPE', 'image', 'uint8', describeTensor(image))
-  if (shape.length > 1 && image.rowStride !== shape[shape.length - 1])
-    throw invalid(
-      'ERR_INVALID_SHAPE',
-      'image',
-      'pixels without gaps',
-      `rowStride ${image.rowStride}`,
-    )
-  const out = inPlace ? data : call.allocate('image', 'uint8', pixels * channels)
-  call.matrix('image', data, 'uint8', pixels, channels, channels)
-  call.matrix('out', out, 'uint8', pixels, channels, channels)
-  if (inPlace) return image
-  const outShape = shape.length === 1 ? [size.height, size.width, channels] : shape
-  return makeTensor(out, 'uint8', outShape, outShape[outShape.length - 1]!)
+function putImages(
+  call: MaskCall,
+  image: Tensor,
+  layout: ImageLayout,
+  size: ImageSize,
+  options: MaskPatchesOptions,
+): Tensor {
+  const { frames, height, width, channels } = size
+  const isPlanar = layout === 'planar'
+  const columns = isPlanar ? width : width * channels
+  const isFlat = image.shape.length === 1
+  const shape = isFlat ? imageShape(size, layout, options.frames !== undefined) : image.shape
+  const strideOf = (argument: string, tensor: Tensor) => {
+    if (tensor.shape.length === 1) return columns
+    const endsWithWidth = isPlanar || tensor.shape.length === 2
+    return endsWithWidth ? tensor.rowStride : contiguousRow(argument, tensor, columns)
+  }
+  const view: RowView = {
+    tensor: image,
+    rows: frames * (isPlanar ? channels : 1) * height,
+    columns,
+    rowStride: strideOf('image', image),
+  }
+  putInput(call, 'image', view)
+  return putDestination(call, 'out', view, shape, strideOf, options)
+}
+
+// The rowStride of an interleaved image lies between its pixels.
+function contiguousRow(argument: string, tensor: Tensor, columns: number): number {
+  if (tensor.rowStride === tensor.shape[tensor.shape.length - 1]) return columns
+  throw invalid(
+    'ERR_INVALID_SHAPE',
+    argument,
+    'pixels without gaps',
+    `rowStride ${tensor.rowStride}`,
+  )
 }

@@ -11,14 +11,20 @@ extern const InstructionSet kPortableInstructions;
 extern const InstructionSet kAvx2Instructions;
 extern const InstructionSet kAvx512Instructions;
 #endif
+#ifdef PAPO_NEON_KERNELS
+extern const InstructionSet kNeonInstructions;
+#endif
 
 InstructionSetList instructionSets() {
   static const InstructionSet* const all[] = {
 #ifdef PAPO_X86_KERNELS
-      &kAvx512Instructions,
+      &kAvx512Instructions,  //
       &kAvx2Instructions,
 #endif
-      &kPortableInstructions,
+#ifdef PAPO_NEON_KERNELS
+      &kNeonInstructions,
+#endif
+      &kPortableInstructions,  //
       &referenceInstructionSet,
   };
   return {all, static_cast<int>(sizeof all / sizeof all[0])};

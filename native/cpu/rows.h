@@ -40,13 +40,28 @@ struct RowStatistics {
   double sharedMass = 1;
 };
 
-// Slopes of the loss in the row's statistics, temperature not yet applied: docs/math.md Eq. 8.
+// A sampled entry of a row, for its gradient: its log-probs l and l', the slopes g and g' of the
+// tokens that sampled it, and of those of the same row that sampled another.
+struct SampledEntry {
+  int64_t token = 0;
+  double logProb = 0, maskedLogProb = 0;
+  double slope = 0, maskedSlope = 0;
+  double otherSlopes = 0, otherMaskedSlopes = 0;
+  float element = 0, maskedElement = 0;  // set by gradient()
+  int64_t order = 0;                     // of the entry's first token among those of the row
+};
+
+// Slopes of the loss in the row's statistics, temperature not yet applied: docs/math.md Eq. 8. Of a
+// row that several tokens share they are sums over these, and the entries say what is whose.
 struct RowSlopes {
   double logProb = 0;        // g
   double entropy = 0;        // h
   double maskedLogProb = 0;  // g'
   double maskedEntropy = 0;  // h'
   double exactKl = 0;        // d
+
+  SampledEntry* entries = nullptr;  // by ascending token, each once; null: the row's token alone
+  int64_t entryCount = 0;
 };
 
 // Where the gradient of a pair goes, in the dtype of the logits. Either may be null (not wanted),
@@ -60,9 +75,12 @@ struct RowGradients {
 struct RowKernels {
   // Each logit is read once from memory.
   void (*statistics)(const RowPair& row, RowStatistics* out);
-  // With the statistics of the same row. Logits are read again, from a cache if it follows at once. Returns the sum of squares of what it wrote, before rounding
-  // to the dtype, if asked for; 0 else. A NaN or +inf in a row, or nothing but -inf, makes its
-  // statistics NaN and so its gradient, unless all slopes that enter it are 0: then it is 0.
+  // Turns statistics of the same row for another token into those for row.token, to the bit.
+  void (*retarget)(const RowPair& row, RowStatistics* statistics);
+  // With the statistics of the same row. Logits are read again, from a cache if it follows at once.
+  // Returns the sum of squares of what it wrote, before rounding to the dtype, if asked for; 0 else.
+  // A NaN or +inf in a row, or nothing but -inf, makes its statistics NaN and so its gradient,
+  // unless all slopes that enter it are 0: then it is 0.
   double (*gradient)(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                      RowGradients out, bool sumOfSquares);
 };
@@ -71,6 +89,7 @@ struct InstructionSet {
   const char* name;
   bool (*supported)();             // by this processor
   RowKernels kernels[kRowDTypes];  // by dtype; null functions where a dtype is not handled
+  const char* features = "";       // that supported() asks for, with commas
 };
 
 // Compiled-in instruction sets, fastest first; "portable" and, last, "reference" are always

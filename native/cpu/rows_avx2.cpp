@@ -16,12 +16,14 @@ PAPO_TARGET_END
 namespace papo {
 
 static bool supported() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpuHasF16c();
 }
 
 extern const InstructionSet kAvx2Instructions = {
-    "avx2", supported, {avx2::kKernels[0], avx2::kKernels[1], avx2::kKernels[2]}};
+    "avx2",
+    supported,
+    {avx2::kKernels[0], avx2::kKernels[1], avx2::kKernels[2]},
+    PAPO_AVX2_FEATURES};
 
 }  // namespace papo
 #endif

@@ -18,11 +18,14 @@ namespace papo {
 static bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+         __builtin_cpu_supports("fma") && cpuHasF16c();
 }
 
 extern const InstructionSet kAvx512Instructions = {
-    "avx512", supported, {avx512::kKernels[0], avx512::kKernels[1], avx512::kKernels[2]}};
+    "avx512",
+    supported,
+    {avx512::kKernels[0], avx512::kKernels[1], avx512::kKernels[2]},
+    PAPO_AVX512_FEATURES};
 
 }  // namespace papo
 #endif

@@ -15,6 +15,20 @@
 #else
 #include <immintrin.h>
 #endif
+#include <cpuid.h>
+namespace papo {
+// Clang 14 refuses __builtin_cpu_supports("f16c").
+inline bool cpuHasF16c() {
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+}  // namespace papo
+#endif
+
+// The lanes of NEON registers are numbered from the low address only where bytes are too.
+#if defined(__AARCH64EL__) && (defined(__GNUC__) || defined(__clang__))
+#define PAPO_NEON_KERNELS 1
+#include <arm_neon.h>
 #endif
 
 #define PAPO_PRAGMA(text) _Pragma(#text)

@@ -8,12 +8,18 @@
 namespace papo {
 namespace PAPO_SIMD {
 
-// Where the gradient of one branch goes; the token's element is computed apart, in double.
+// Sampled entries of a row or of a part of it, by ascending token.
+struct EntryRange {
+  const SampledEntry* begin;
+  const SampledEntry* end;
+};
+
+// Where the gradient of one branch goes; sampled entries are computed apart, in double.
 template <class T>
 struct GradientWriter {
   T* out = nullptr;   // null: not wanted
   bool past = false;  // store past the caches; out is aligned to vectors
-  float token = 0;    // the gradient of the token's logit
+  float SampledEntry::*element = nullptr;
 
   inline void write(int64_t v, Vec gradient) const {
     if (past) {
@@ -27,24 +33,32 @@ struct GradientWriter {
     *squares = fma(gradient, gradient, *squares);
     write(v, gradient);
   }
-  // Returns the token's square: it may be larger than all others together, which would be lost
-  // beside it in a lane of float.
-  inline double putToken(int64_t v, int64_t tokenLane, Vec gradient, Vec* squares) const {
+  // Returns the squares of the sampled entries: one may be larger than all other elements together,
+  // which would be lost beside it in a lane of float.
+  inline double putSampled(int64_t v, EntryRange sampled, Vec gradient, Vec* squares) const {
     if (!out) return 0;
-    const int lane = static_cast<int>(tokenLane);
-    const Vec others = withLane(gradient, lane, 0);
+    Vec others = gradient;
+    double sampledSquares = 0;
+    for (const SampledEntry* entry = sampled.begin; entry != sampled.end; ++entry) {
+      const int lane = static_cast<int>(entry->token - v);
+      const float value = entry->*element;
+      others = withLane(others, lane, 0);
+      gradient = withLane(gradient, lane, value);
+      sampledSquares += static_cast<double>(value) * value;
+    }
     *squares = fma(others, others, *squares);
-    write(v, withLane(gradient, lane, token));
-    return static_cast<double>(token) * token;
+    write(v, gradient);
+    return sampledSquares;
   }
-  // The last elements of a row, fewer than a vector; tokenLane may be outside of them.
-  double putEdge(int64_t v, int64_t count, int64_t tokenLane, Vec gradient) const {
+  // The last elements of a row, fewer than a vector.
+  double putEdge(int64_t v, int64_t count, EntryRange sampled, Vec gradient) const {
     if (!out) return 0;
     double squares = 0;
     float lane[kLanes];
     T elements[kLanes];
     store(gradient, lane);
-    if (tokenLane >= 0 && tokenLane < count) lane[tokenLane] = token;
+    for (const SampledEntry* entry = sampled.begin; entry != sampled.end; ++entry)
+      lane[entry->token - v] = entry->*element;
     for (int i = 0; i < count; ++i) squares += static_cast<double>(lane[i]) * lane[i];
     store(load(lane), elements);
     std::memcpy(out + v, elements, static_cast<size_t>(count) * sizeof(T));
@@ -52,8 +66,8 @@ struct GradientWriter {
   }
 };
 
-// One branch of Eq. 8 without the exact KL: dz = p (constant + slope log p), for v other than the
-// token. log p is clamped where p is 0.
+// One branch of Eq. 8 without the exact KL: dz = p (constant + slope log p), for v that no token
+// sampled. log p is clamped where p is 0.
 struct BranchFormula {
   Vec max, inverseTemperature, minusLogSum, constant, slope;
 
@@ -75,11 +89,11 @@ struct BranchGradient {
     prefetchAt(x + v, -kBlock);
     writer.put(v, value(load(x + v)), squares);
   }
-  inline double withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
-    return writer.putToken(v, tokenLane, value(load(x + v)), squares);
+  inline double withSampled(int64_t v, EntryRange sampled, Vec* squares) const {
+    return writer.putSampled(v, sampled, value(load(x + v)), squares);
   }
-  double edge(int64_t v, int64_t count, int64_t tokenLane) const {
-    return writer.putEdge(v, count, tokenLane, value(loadPartial(x + v, count)));
+  double edge(int64_t v, int64_t count, EntryRange sampled) const {
+    return writer.putEdge(v, count, sampled, value(loadPartial(x + v, count)));
   }
 };
 
@@ -115,58 +129,96 @@ struct PairGradient {
     image.writer.put(v, dz, squares);
     masked.writer.put(v, maskedDz, squares);
   }
-  inline double withToken(int64_t v, int64_t tokenLane, Vec* squares) const {
+  inline double withSampled(int64_t v, EntryRange sampled, Vec* squares) const {
     Vec dz, maskedDz;
     values(load(image.x + v), load(masked.x + v), &dz, &maskedDz);
-    const double square = image.writer.putToken(v, tokenLane, dz, squares);
-    return square + masked.writer.putToken(v, tokenLane, maskedDz, squares);
+    const double square = image.writer.putSampled(v, sampled, dz, squares);
+    return square + masked.writer.putSampled(v, sampled, maskedDz, squares);
   }
-  double edge(int64_t v, int64_t count, int64_t tokenLane) const {
+  double edge(int64_t v, int64_t count, EntryRange sampled) const {
     Vec dz, maskedDz;
     values(loadPartial(image.x + v, count), loadPartial(masked.x + v, count), &dz, &maskedDz);
-    const double squares = image.writer.putEdge(v, count, tokenLane, dz);
-    return squares + masked.writer.putEdge(v, count, tokenLane, maskedDz);
+    const double squares = image.writer.putEdge(v, count, sampled, dz);
+    return squares + masked.writer.putEdge(v, count, sampled, maskedDz);
+  }
+};
+
+// A part of a row with the entries in it.
+struct Block {
+  int64_t begin, end;
+  EntryRange entries;
+};
+
+// The row in blocks from its end to its start: what statistics() read last is still in the cache.
+struct BlocksBackwards {
+  Block block;
+  const SampledEntry* firstEntry;
+
+  BlocksBackwards(int64_t vocabSize, EntryRange entries)
+      : block{vocabSize, vocabSize, {entries.end, entries.end}}, firstEntry(entries.begin) {}
+  bool next() {
+    if (block.begin == 0) return false;
+    block.end = block.begin;
+    block.begin = (block.end - 1) / kBlock * kBlock;
+    EntryRange& entries = block.entries;
+    entries.end = entries.begin;
+    while (entries.begin != firstEntry && entries.begin[-1].token >= block.begin) --entries.begin;
+    return true;
   }
 };
 
 template <class Gradient>
-double gradientBlock(const Gradient& gradient, int64_t token, int64_t begin, int64_t end) {
+double gradientBlock(const Gradient& gradient, const Block& block) {
   Vec squares = broadcast(0);
   double edgeSquares = 0;
-  int64_t v = begin;
+  const int64_t end = block.end;
+  EntryRange ahead = block.entries;
+  int64_t v = block.begin;
   while (v < end) {
-    const bool ahead = token >= v && token < end;
-    const int64_t stop = ahead ? v + (token - v) / kLanes * kLanes : end;
+    const bool isLast = ahead.begin == ahead.end;
+    const int64_t stop = isLast ? end : v + (ahead.begin->token - v) / kLanes * kLanes;
     for (; v + kLanes <= stop; v += kLanes) gradient.whole(v, &squares);
+    EntryRange here{ahead.begin, ahead.begin};
+    while (here.end != ahead.end && here.end->token < v + kLanes) ++here.end;
     if (v + kLanes <= end) {
-      edgeSquares += gradient.withToken(v, token - v, &squares);
+      edgeSquares += gradient.withSampled(v, here, &squares);
     } else if (v < end) {
-      edgeSquares += gradient.edge(v, end - v, token - v);
+      edgeSquares += gradient.edge(v, end - v, here);
     }
+    ahead.begin = here.end;
     v += kLanes;
   }
   return static_cast<double>(sumOf(squares)) + edgeSquares;
 }
 
-// The row in blocks from its end to its start: what statistics() read last is still in the cache.
-struct BlocksBackwards {
-  int64_t begin, end;
-
-  explicit BlocksBackwards(int64_t vocabSize) : begin(vocabSize), end(vocabSize) {}
-  bool next() {
-    if (begin == 0) return false;
-    end = begin;
-    begin = (end - 1) / kBlock * kBlock;
-    return true;
-  }
-};
-
-// The numbers of Eq. 8 that are the same for all elements of a row, temperature not yet applied,
-// and the elements of the token, where 1 - p_o is needed and p_o may be close to 1. All in double.
+// The numbers of Eq. 8 that are the same for all elements of a row, temperature not yet applied.
 struct GradientTerms {
-  double constant, sharedConstant, token;
-  double maskedConstant, maskedToken;
+  double constant, sharedConstant, maskedConstant;
+  double outside;                    // of constant, the part of the exact KL
+  bool flowsToImage, flowsToMasked;  // false: no slope enters the gradient, which is 0
 };
+
+inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlopes& slopes,
+                                   EntryRange entries) {
+  const double d = slopes.exactKl;
+  GradientTerms terms;
+  terms.constant = -slopes.logProb - slopes.entropy * statistics.image.entropy;
+  terms.maskedConstant = -slopes.maskedLogProb - slopes.maskedEntropy * statistics.masked.entropy;
+  terms.sharedConstant = terms.constant;
+  terms.outside = 0;
+  terms.flowsToImage = slopes.entropy != 0 || d != 0;
+  terms.flowsToMasked = slopes.maskedEntropy != 0 || d != 0;
+  for (const SampledEntry* entry = entries.begin; entry != entries.end; ++entry) {
+    terms.flowsToImage |= entry->slope != 0;  // where their sum may be
+    terms.flowsToMasked |= entry->maskedSlope != 0;
+  }
+  if (d == 0) return terms;
+  terms.outside = -d * (statistics.exactKl + statistics.sharedMass);
+  terms.sharedConstant += d + terms.outside;
+  terms.constant += terms.outside;
+  terms.maskedConstant += d * statistics.sharedMass;
+  return terms;
+}
 
 // 1 - e^logProb without loss of digits; expm1 only where it is needed.
 inline double oneMinus(double p, double logProb) { return p < 0.5 ? 1 - p : -std::expm1(logProb); }
@@ -174,42 +226,35 @@ inline double oneMinus(double p, double logProb) { return p < 0.5 ? 1 - p : -std
 // p f; 0 where p is 0 whatever f is, NaN where p is NaN.
 inline double massTimes(double p, double f) { return p == 0 ? 0 : p * f; }
 
-inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlopes& slopes) {
-  const BranchStatistics& image = statistics.image;
-  const BranchStatistics& masked = statistics.masked;
-  const double g = slopes.logProb, h = slopes.entropy, d = slopes.exactKl;
-  const double maskedG = slopes.maskedLogProb, maskedH = slopes.maskedEntropy;
-  const bool hasMaskedSlopes = maskedG != 0 || maskedH != 0 || d != 0;
-  const double p = std::exp(image.logProb),
-               maskedP = hasMaskedSlopes ? std::exp(masked.logProb) : 0;
-  GradientTerms terms;
-  terms.constant = -g - h * image.entropy;
-  terms.maskedConstant = -maskedG - maskedH * masked.entropy;
-  double tokenFactor = -h * (image.logProb + image.entropy);
-  terms.maskedToken = hasMaskedSlopes
-                          ? maskedG * oneMinus(maskedP, masked.logProb) -
-                                massTimes(maskedP, maskedH * (masked.logProb + masked.entropy))
-                          : 0;
-  terms.sharedConstant = terms.constant;
-  if (d != 0) {
-    const bool shared = masked.logProb > -INFINITY;
-    const double outside = -d * (statistics.exactKl + statistics.sharedMass);
-    terms.sharedConstant += d + outside;
-    terms.constant += outside;
-    terms.maskedConstant += d * statistics.sharedMass;
-    tokenFactor += shared ? d * (image.logProb - masked.logProb) + (d + outside) : outside;
-    terms.maskedToken += d * (statistics.sharedMass * maskedP - (shared ? p : 0));
-  }
-  terms.token = g * oneMinus(p, image.logProb) + massTimes(p, tokenFactor);
-  return terms;
-}
-
 // A NaN becomes the plain one, as store() of bfloat16 wants it: a caller's advantage may have any.
 inline float product(double a, double b) {
   const float x = static_cast<float>(a * b);
   return x == x ? x : NAN;
 }
 inline Vec broadcastProduct(double a, double b) { return broadcast(product(a, b)); }
+
+// The elements of a sampled entry, where 1 - p is needed and p may be close to 1. In double.
+inline void setElements(const RowStatistics& statistics, const RowSlopes& slopes,
+                        const GradientTerms& terms, double inverseTemperature,
+                        SampledEntry* entry) {
+  const double l = entry->logProb, maskedL = entry->maskedLogProb, d = slopes.exactKl;
+  const double p = std::exp(l), maskedP = terms.flowsToMasked ? std::exp(maskedL) : 0;
+  double factor = -slopes.entropy * (l + statistics.image.entropy);
+  double masked = 0;
+  if (terms.flowsToMasked) {
+    const double maskedFactor = slopes.maskedEntropy * (maskedL + statistics.masked.entropy);
+    masked = entry->maskedSlope * oneMinus(maskedP, maskedL) -
+             massTimes(maskedP, maskedFactor + entry->otherMaskedSlopes);
+  }
+  if (d != 0) {
+    const bool shared = maskedL > -INFINITY;
+    factor += shared ? d * (l - maskedL) + (d + terms.outside) : terms.outside;
+    masked += d * (statistics.sharedMass * maskedP - (shared ? p : 0));
+  }
+  const double image = entry->slope * oneMinus(p, l) + massTimes(p, factor - entry->otherSlopes);
+  entry->element = product(image, inverseTemperature);
+  entry->maskedElement = product(masked, inverseTemperature);
+}
 
 template <class T>
 BranchGradient<T> branchGradient(const void* x, void* out, const BranchStatistics& statistics,
@@ -225,18 +270,18 @@ BranchGradient<T> branchGradient(const void* x, void* out, const BranchStatistic
 
 template <class T>
 PairGradient<T> pairGradient(const RowPair& row, const RowStatistics& statistics,
-                             const RowSlopes& slopes, const RowGradients& out) {
-  const GradientTerms terms = gradientTerms(statistics, slopes);
+                             const RowSlopes& slopes, const GradientTerms& terms,
+                             const RowGradients& out) {
   const double inverse = row.inverseTemperature;
   PairGradient<T> pair;
   pair.image = branchGradient<T>(row.logits, out.logits, statistics.image, inverse);
   pair.image.formula.constant = broadcastProduct(terms.constant, inverse);
   pair.image.formula.slope = broadcastProduct(-slopes.entropy, inverse);
-  pair.image.writer.token = product(terms.token, inverse);
+  pair.image.writer.element = &SampledEntry::element;
   pair.masked = branchGradient<T>(row.maskedLogits, out.maskedLogits, statistics.masked, inverse);
   pair.masked.formula.constant = broadcastProduct(terms.maskedConstant, inverse);
   pair.masked.formula.slope = broadcastProduct(-slopes.maskedEntropy, inverse);
-  pair.masked.writer.token = product(terms.maskedToken, inverse);
+  pair.masked.writer.element = &SampledEntry::maskedElement;
   pair.d = broadcastProduct(slopes.exactKl, inverse);
   pair.sharedConstant = broadcastProduct(terms.sharedConstant, inverse);
   return pair;
@@ -244,10 +289,10 @@ PairGradient<T> pairGradient(const RowPair& row, const RowStatistics& statistics
 
 // Both branches vector by vector, so that neither row is overwritten before both were read.
 template <class T>
-double gradientTogether(const PairGradient<T>& pair, int64_t token, int64_t vocabSize) {
+double gradientTogether(const PairGradient<T>& pair, EntryRange entries, int64_t vocabSize) {
   double squares = 0;
-  BlocksBackwards blocks(vocabSize);
-  while (blocks.next()) squares += gradientBlock(pair, token, blocks.begin, blocks.end);
+  BlocksBackwards blocks(vocabSize, entries);
+  while (blocks.next()) squares += gradientBlock(pair, blocks.block);
   return squares;
 }
 
@@ -256,39 +301,52 @@ double gradientTogether(const PairGradient<T>& pair, int64_t token, int64_t voca
 // for a float32 pair 1.28 instead of 1.50 ns an element with AVX-512. In place the lines are in the
 // cache already; with the exact KL, where two outputs alternate, AVX2 became 15 % slower by it.
 template <class T>
-BlocksBackwards branchBlocks(BranchGradient<T>& branch, bool slopes, int64_t vocabSize) {
+BlocksBackwards branchBlocks(BranchGradient<T>& branch, bool flows, EntryRange entries,
+                             int64_t vocabSize) {
   T* const out = branch.writer.out;
-  if (out && !slopes) std::memset(out, 0, static_cast<size_t>(vocabSize) * sizeof(T));
+  if (out && !flows) std::memset(out, 0, static_cast<size_t>(vocabSize) * sizeof(T));
   branch.writer.past =
       out != branch.x && reinterpret_cast<uintptr_t>(out) % (kLanes * sizeof(T)) == 0;
-  return BlocksBackwards(out && slopes ? vocabSize : 0);
+  return BlocksBackwards(out && flows ? vocabSize : 0, entries);
 }
 
 // Branches apart, but alternating by block, as statistics() left them in the cache.
 template <class T>
-double gradientApart(PairGradient<T> pair, const RowSlopes& slopes, int64_t token,
+double gradientApart(PairGradient<T>& pair, const GradientTerms& terms, EntryRange entries,
                      int64_t vocabSize) {
-  BlocksBackwards image =
-      branchBlocks(pair.image, slopes.logProb != 0 || slopes.entropy != 0, vocabSize);
-  BlocksBackwards masked =
-      branchBlocks(pair.masked, slopes.maskedLogProb != 0 || slopes.maskedEntropy != 0, vocabSize);
+  BlocksBackwards image = branchBlocks(pair.image, terms.flowsToImage, entries, vocabSize);
+  BlocksBackwards masked = branchBlocks(pair.masked, terms.flowsToMasked, entries, vocabSize);
   double squares = 0;
   for (;;) {
     const bool moreImage = image.next(), moreMasked = masked.next();
     if (!moreImage && !moreMasked) return squares;
-    if (moreImage) squares += gradientBlock(pair.image, token, image.begin, image.end);
-    if (moreMasked) squares += gradientBlock(pair.masked, token, masked.begin, masked.end);
+    if (moreImage) squares += gradientBlock(pair.image, image.block);
+    if (moreMasked) squares += gradientBlock(pair.masked, masked.block);
   }
+}
+
+// The entry of a row with one token. An aggregate: a constructor would be shared with other files,
+// which may not have this instruction set.
+inline SampledEntry ownEntry(const RowPair& row, const RowStatistics& statistics,
+                             const RowSlopes& slopes) {
+  return {row.token, statistics.image.logProb, statistics.masked.logProb, slopes.logProb,
+          slopes.maskedLogProb};
 }
 
 template <class T>
 double gradient(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                 RowGradients out, bool sumOfSquares) {
-  const PairGradient<T> pair = pairGradient<T>(row, statistics, slopes, out);
+  SampledEntry own = ownEntry(row, statistics, slopes);
+  SampledEntry* const first = slopes.entries ? slopes.entries : &own;
+  const EntryRange entries{first, first + (slopes.entries ? slopes.entryCount : 1)};
+  const GradientTerms terms = gradientTerms(statistics, slopes, entries);
+  for (SampledEntry* entry = first; entry != entries.end; ++entry)
+    setElements(statistics, slopes, terms, row.inverseTemperature, entry);
+  PairGradient<T> pair = pairGradient<T>(row, statistics, slopes, terms, out);
   // A row alone has no such slope, but a loss scale beyond float32 makes even that one NaN.
   const double squares = row.exactKl && slopes.exactKl != 0
-                             ? gradientTogether(pair, row.token, row.vocabSize)
-                             : gradientApart(pair, slopes, row.token, row.vocabSize);
+                             ? gradientTogether(pair, entries, row.vocabSize)
+                             : gradientApart(pair, terms, entries, row.vocabSize);
   finishStreams();
   return sumOfSquares ? squares : 0;
 }

@@ -47,9 +47,9 @@ namespace PAPO_SIMD {
 
 // By dtype: float32, float16, bfloat16.
 constexpr RowKernels kKernels[] = {
-    {statistics<float>, gradient<float>},
-    {statistics<Float16>, gradient<Float16>},
-    {statistics<BFloat16>, gradient<BFloat16>},
+    {statistics<float>, retarget<float>, gradient<float>},
+    {statistics<Float16>, retarget<Float16>, gradient<Float16>},
+    {statistics<BFloat16>, retarget<BFloat16>, gradient<BFloat16>},
 };
 
 }  // namespace PAPO_SIMD

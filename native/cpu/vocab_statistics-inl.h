@@ -178,6 +178,11 @@ void sumPairBlock(const T* x, const T* maskedX, int64_t n, float inverseTemperat
   out->cross = sumOf(lanes.cross.total);
 }
 
+// Eq. 2.
+inline double tokenLogProb(float tokenLogit, float max, double logSum, double inverseTemperature) {
+  return (static_cast<double>(tokenLogit) - max) * inverseTemperature - logSum;
+}
+
 // Eq. 1-3. A NaN or +inf in the row and a row of nothing but -inf give NaN throughout.
 inline BranchStatistics branchStatistics(const BranchSums& sums, float tokenLogit,
                                          double inverseTemperature) {
@@ -190,8 +195,26 @@ inline BranchStatistics branchStatistics(const BranchSums& sums, float tokenLogi
   out.sumExp = sums.sum;
   out.logSum = std::log(sums.sum);
   out.entropy = out.logSum - sums.weighted / sums.sum;
-  out.logProb = (static_cast<double>(tokenLogit) - sums.max) * inverseTemperature - out.logSum;
+  out.logProb = tokenLogProb(tokenLogit, sums.max, out.logSum, inverseTemperature);
   return out;
+}
+
+// The maximum before the temperature is a float, which rounding brings back from the product.
+inline float rawMaximum(const BranchStatistics& branch, double inverseTemperature) {
+  return static_cast<float>(branch.max / inverseTemperature);
+}
+
+template <class T>
+void retargetBranch(const void* logits, const RowPair& row, BranchStatistics* branch) {
+  const float max = rawMaximum(*branch, row.inverseTemperature);
+  const float logit = toFloat(static_cast<const T*>(logits)[row.token]);
+  branch->logProb = tokenLogProb(logit, max, branch->logSum, row.inverseTemperature);
+}
+
+template <class T>
+void retarget(const RowPair& row, RowStatistics* statistics) {
+  retargetBranch<T>(row.logits, row, &statistics->image);
+  if (row.maskedLogits) retargetBranch<T>(row.maskedLogits, row, &statistics->masked);
 }
 
 template <class T>

@@ -77,4 +77,17 @@ int32_t papo_instruction_sets(const char** names, int32_t capacity) {
   return count;
 }
 
+papo_status papo_instruction_set_at(int32_t index, papo_instruction_set_info* info) {
+  if (!info) return fail(PAPO_INVALID_ARGUMENT, "info: expected a struct, got null");
+  if (info->size != sizeof *info)
+    return fail(PAPO_INVALID_ARGUMENT, "info: expected size %zu, got %zu", sizeof *info,
+                info->size);
+  const papo::InstructionSetList list = papo::instructionSets();
+  if (index < 0 || index >= list.count)
+    return fail(PAPO_INVALID_VALUE, "index: expected 0 to %d, got %d", list.count - 1, index);
+  const papo::InstructionSet& set = *list.first[index];
+  *info = {sizeof *info, set.name, set.features, set.supported() ? 1 : 0};
+  return PAPO_OK;
+}
+
 }  // extern "C"

@@ -97,6 +97,51 @@ PAPO_API int32_t papo_engine_threads(const papo_engine* engine);
  * Fills up to capacity names and returns how many there are. */
 PAPO_API int32_t papo_instruction_sets(const char** names, int32_t capacity);
 
+/* --- diagnosis ----------------------------------------------------------------------------------- */
+
+/* An instruction set of this build, whether or not this processor can run it. */
+typedef struct papo_instruction_set_info {
+  size_t size;
+  const char* name;
+  const char* features; /* what the processor must have, with commas, in the names of compilers */
+  int32_t usable;       /* 1: this processor has them */
+} papo_instruction_set_info;
+
+/* Fastest first; PAPO_INVALID_VALUE from the index behind the last on. */
+PAPO_API papo_status papo_instruction_set_at(int32_t index, papo_instruction_set_info* info);
+
+typedef enum papo_cuda_driver_state {
+  PAPO_CUDA_DRIVER_READY = 0,
+  PAPO_CUDA_DRIVER_ABSENT = 1,     /* no libcuda.so.1; message is the loader's */
+  PAPO_CUDA_DRIVER_INCOMPLETE = 2, /* a library of that name that lacks `function` */
+  PAPO_CUDA_DRIVER_FAILED = 3      /* `function` gave `result`, whose name is message, if any */
+} papo_cuda_driver_state;
+
+typedef struct papo_cuda_device {
+  char name[128];
+  int32_t major, minor; /* compute capability */
+  int64_t memory;       /* bytes */
+} papo_cuda_device;
+
+#define PAPO_CUDA_DEVICE_CAPACITY 16
+
+/* Versions are 1000 * major + 10 * minor of CUDA. Texts that do not fit are cut. */
+typedef struct papo_cuda_driver {
+  size_t size;
+  int32_t runtimeVersion; /* of the CUDA runtime in this build; 0: built without */
+  int32_t driverVersion;  /* newest CUDA that the driver supports; 0: it did not say */
+  int32_t state;          /* papo_cuda_driver_state */
+  int32_t result;         /* CUresult, 0 is success */
+  char function[32];
+  char message[256];
+  int32_t deviceCount; /* may exceed the capacity; where reading one failed, those before it */
+  papo_cuda_device devices[PAPO_CUDA_DEVICE_CAPACITY];
+} papo_cuda_driver;
+
+/* PAPO_OK with whatever there is, also without a driver. The only function that looks for one: it
+ * loads libcuda.so.1, which stays loaded, and calls cuInit, which may take a second. */
+PAPO_API papo_status papo_cuda_driver_info(papo_cuda_driver* driver);
+
 /* --- objective ----------------------------------------------------------------------------------- */
 
 /* Fill with a profile of docs/options.md by name. */
@@ -106,14 +151,16 @@ PAPO_API papo_status papo_objective_validate(const papo_objective* objective);
 
 /* --- log-probs of one branch --------------------------------------------------------------------- */
 
-/* logProbs[r]    = z[r, tokens[r]] - logSumExp(z[r, :]),  z = logits / temperature
- * entropies[r]   = -sum_v p log p, exact;  logSumExps[r] = logSumExp(z[r, :])
- * A row with responseMask 0 is not read; its outputs are 0. */
+/* logProbs[i]    = z[r, tokens[i]] - logSumExp(z[r, :]),  z = logits / temperature
+ * entropies[i]   = -sum_v p log p, exact;  logSumExps[i] = logSumExp(z[r, :])
+ * with r = rowIndex[i], or i without it. For a token with responseMask 0 neither id nor row is looked
+ * at and its outputs are 0; a row of no other token is not read. */
 typedef struct papo_token_log_probs_args {
   size_t size;
   double temperature;
   papo_tensor logits;       /* [N, V] float32, float16 or bfloat16 (any float for reference) */
   papo_tensor tokens;       /* [N] int32, 0 <= id < V */
+  papo_tensor rowIndex;     /* [N] int32, 0 <= row < R, optional; logits are [R, V] then */
   papo_tensor responseMask; /* [N] uint8, optional */
   papo_tensor logProbs;     /* out [N] float32 (float32 or float64 for reference) */
   papo_tensor entropies;    /* out [N], optional */
@@ -138,6 +185,10 @@ PAPO_API papo_status papo_token_log_probs(papo_engine* engine,
  * Responses: cuSeqlens[B + 1] holds the first row of each response and N at its end; without it
  * every response has N / responses rows. Values "per response or token" are [B] or [N].
  *
+ * Rows: logits have one row for each token, or rowIndex names the row that predicts each. Logits and
+ * maskedLogits then have R rows, in any order, and so have their gradients. Several tokens may share a
+ * row, whose gradient is the sum of theirs; a row of no token that counts is not read.
+ *
  * Gradients: logitsGrad of logits' dtype; its data may be logits' own (in place). Rows that do not
  * count are written as 0. Outputs are complete when the call returns PAPO_OK, and untouched else. */
 typedef struct papo_loss_args {
@@ -147,15 +198,16 @@ typedef struct papo_loss_args {
   int64_t responses;        /* B >= 1 */
 
   /* inputs */
-  papo_tensor logits;            /* [N, V] */
-  papo_tensor maskedLogits;      /* [N, V], dtype of logits */
+  papo_tensor logits;            /* [N, V], or [R, V] with rowIndex */
+  papo_tensor maskedLogits;      /* as logits, dtype of logits */
   papo_tensor logProbs;          /* [N], instead of logits */
   papo_tensor maskedLogProbs;    /* [N], instead of maskedLogits */
   papo_tensor entropies;         /* [N], with logProbs, where the objective needs exact entropies */
   papo_tensor maskedEntropies;   /* [N], likewise */
   papo_tensor exactPerceptionKl; /* [N], with logProbs, where perceptionKlEstimator is exact */
   papo_tensor tokens;            /* [N] int32, with logits */
-  papo_tensor responseMask;      /* [N] uint8 0/1; absent: every row counts */
+  papo_tensor rowIndex;          /* [N] int32, 0 <= row < R, optional, with logits */
+  papo_tensor responseMask;      /* [N] uint8 0/1; absent: every token counts */
   papo_tensor oldLogProbs;       /* [N]; absent: on-policy, ratio 1 with its gradient */
   papo_tensor refLogProbs;       /* [N]; absent: no reference KL, whatever its coefficient */
   papo_tensor advantages;        /* [B] or [N] */
@@ -165,13 +217,13 @@ typedef struct papo_loss_args {
 
   /* outputs, all but metrics optional */
   papo_tensor metrics;               /* [PAPO_METRIC_COUNT] float64 */
-  papo_tensor logitsGrad;            /* [N, V] */
-  papo_tensor maskedLogitsGrad;      /* [N, V] */
+  papo_tensor logitsGrad;            /* as logits */
+  papo_tensor maskedLogitsGrad;      /* as logits */
   papo_tensor outLogProbs;           /* [N] */
   papo_tensor outMaskedLogProbs;     /* [N] */
   papo_tensor outEntropies;          /* [N] */
   papo_tensor outMaskedEntropies;    /* [N] */
-  papo_tensor ratios;                /* [N] importance ratio, 0 in rows that do not count */
+  papo_tensor ratios;                /* [N] importance ratio, 0 for tokens that do not count */
   papo_tensor refKlPerToken;         /* [N] */
   papo_tensor perceptionKlPerToken;  /* [N] after weights, selection and cap */
   papo_tensor logProbsGrad;          /* [N] dloss/dlogProbs: the slope g of docs/math.md */
@@ -227,18 +279,54 @@ PAPO_API papo_status papo_group_advantages(papo_engine* engine, const papo_advan
 
 /* --- image masking ------------------------------------------------------------------------------- */
 
-/* Patch grid of ceil(height / patchSize) x ceil(width / patchSize) from the top-left, row-major;
- * partial patches at the right and bottom edges. out may be image's own data (in place). */
+typedef enum papo_image_layout {
+  PAPO_LAYOUT_INTERLEAVED = 0, /* [frames, height, width, channels] */
+  PAPO_LAYOUT_PLANAR = 1       /* [frames, channels, height, width] */
+} papo_image_layout;
+
+/* A cell is mergeSize x mergeSize patches of patchSize x patchSize pixels; the grid of
+ * ceil(height / side) x ceil(width / side) cells, side = mergeSize * patchSize, starts at the top-left
+ * and is row-major; cells at the right and bottom edges may be partial. All channels of the cells with
+ * patchMask 1, alpha too, become fill; everything else is copied. out may be image's own view (in place).
+ * height, width, channels, frames, patchSize and mergeSize: 1 to 2^20 each. */
 typedef struct papo_mask_patches_args {
   size_t size;
-  int64_t height, width, channels;
-  int64_t patchSize;
-  papo_tensor image;     /* [height * width, channels] uint8, channels innermost */
-  papo_tensor patchMask; /* [patches] uint8, 1 = black in all channels */
-  papo_tensor out;       /* like image */
+  int32_t layout; /* papo_image_layout */
+  int64_t frames, height, width, channels;
+  int64_t patchSize, mergeSize;
+  papo_tensor image;     /* uint8 or any float; interleaved [frames * height, width * channels],
+                            planar [frames * channels * height, width] */
+  papo_tensor patchMask; /* uint8 [cells] for every frame, or [frames * cells] */
+  papo_tensor fill;      /* float64 [1] or [channels], finite in image's dtype, for uint8 a whole
+                            number of 0 to 255; absent: 0 */
+  papo_tensor out;       /* like image, with a row stride of its own */
 } papo_mask_patches_args;
 
 PAPO_API papo_status papo_mask_patches(papo_engine* engine, const papo_mask_patches_args* args);
+
+typedef enum papo_mask_unit {
+  PAPO_UNIT_PATCH = 0, /* patchMask has a value for each patch, [t, h, w] of each image */
+  PAPO_UNIT_TOKEN = 1  /* for each mergeSize x mergeSize patches, [t, h / merge, w / merge] */
+} papo_mask_unit;
+
+/* Patches as the processor of Qwen2-VL makes them, one a row: images one after the other, and within
+ * an image t, h / merge, w / merge, merge, merge, so that the patches of a visual token follow each
+ * other. Values of a row are ordered channel, time, y, x: equal parts of it belong to the channels.
+ * Rows of masked patches become fill, all others are copied. out may be rows' own view (in place). */
+typedef struct papo_mask_patch_rows_args {
+  size_t size;
+  int32_t unit; /* papo_mask_unit */
+  int64_t mergeSize;
+  papo_tensor rows;    /* [sum of t * h * w, features] uint8 or any float */
+  papo_tensor gridThw; /* int32 [images, 3]: t, h, w in patches; mergeSize divides h and w */
+  papo_tensor
+      patchMask;    /* uint8, row-major in the grid of each image, images one after the other */
+  papo_tensor fill; /* as above, [1] or [channels]; channels divide features */
+  papo_tensor out;  /* like rows, with a row stride of its own */
+} papo_mask_patch_rows_args;
+
+PAPO_API papo_status papo_mask_patch_rows(papo_engine* engine,
+                                          const papo_mask_patch_rows_args* args);
 
 /* patchMask[i] = 1 with probability ratio, independently, from Philox 4x32-10 (Salmon et al. 2011,
  * "Parallel random numbers: as easy as 1, 2, 3"): key = seed, counter = (i, image, prompt low and high).
@@ -254,6 +342,20 @@ typedef struct papo_random_patch_mask_args {
 
 PAPO_API papo_status papo_random_patch_mask(papo_engine* engine,
                                             const papo_random_patch_mask_args* args);
+
+/* In each frame the count cells with the largest mean of their patches' saliency are 1, of equal ones
+ * the first; all others 0. Means in float64; NaN, also as a mean, is refused. */
+typedef struct papo_saliency_patch_mask_args {
+  size_t size;
+  int64_t frames, height, width; /* of the saliency, in patches; 1 to 2^20 each */
+  int64_t mergeSize;             /* patches along a side of a cell; partial ones as above */
+  int64_t count;                 /* 0 to the cells of a frame */
+  papo_tensor saliency;          /* [frames * height, width] any float */
+  papo_tensor patchMask;         /* out uint8 [frames * cells] */
+} papo_saliency_patch_mask_args;
+
+PAPO_API papo_status papo_saliency_patch_mask(papo_engine* engine,
+                                              const papo_saliency_patch_mask_args* args);
 
 #ifdef __cplusplus
 }

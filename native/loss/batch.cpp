@@ -2,25 +2,10 @@
 
 #include <new>
 
+#include "loss/loss_checks.h"
+
 namespace papo {
 namespace {
-
-// Value of a tensor that is per token or per response; fallback where it is absent.
-template <class Real>
-class PerTokenOrResponse {
- public:
-  PerTokenOrResponse(const papo_tensor& tensor, const Responses& responses)
-      : values_(static_cast<const Real*>(tensor.data)), perToken_(tensor.rows == responses.rows) {}
-
-  Real at(int64_t row, int64_t response, Real fallback) const {
-    if (!values_) return fallback;
-    return values_[perToken_ ? row : response];
-  }
-
- private:
-  const Real* values_;
-  bool perToken_;
-};
 
 template <class Real>
 Real valueOr(const papo_tensor& tensor, int64_t row, Real fallback) {
@@ -29,45 +14,71 @@ Real valueOr(const papo_tensor& tensor, int64_t row, Real fallback) {
 
 }  // namespace
 
+// Of a tensor that is per token or per response.
 template <class Real>
-void Batch<Real>::fill() {
-  fillInputs();
-  countTokens();
-  setShares();
+Real Batch<Real>::valueAt(const papo_tensor& tensor, int64_t row, int64_t response,
+                          Real fallback) const {
+  return valueOr(tensor, tensor.rows == responses_.rows ? row : response, fallback);
 }
 
 template <class Real>
-void Batch<Real>::fillInputs() {
-  const PerTokenOrResponse<Real> advantages(args_.advantages, responses_);
-  const PerTokenOrResponse<Real> tokenWeights(args_.tokenWeights, responses_);
-  const PerTokenOrResponse<Real> perceptionWeights(args_.perceptionWeights, responses_);
-  const PerTokenOrResponse<uint8_t> sftMask(args_.sftMask, responses_);
-  const auto* mask = static_cast<const uint8_t*>(args_.responseMask.data);
-  const bool hasMasked = isPresent(args_.maskedLogits) || isPresent(args_.maskedLogProbs);
+papo_status Batch<Real>::fill() {
+  PAPO_TRY(fillRecords());
+  countTokens();
+  setShares();
+  return PAPO_OK;
+}
+
+template <class Real>
+papo_status Batch<Real>::fillRecords() {
+  const bool sftPerResponse = isPresent(args_.sftMask) && args_.sftMask.rows != responses_.rows;
   for (int64_t b = 0; b < responses_.count; ++b) {
+    bool responseSft = false;
+    if (sftPerResponse) PAPO_TRY(readMask({"sftMask", &args_.sftMask}, b, &responseSft));
     for (int64_t row = responses_.begin(b); row < responses_.end(b); ++row) {
-      TokenRecord<Real>& record = *new (records_ + row) TokenRecord<Real>;
-      record.counts = !mask || mask[row] != 0;
-      record.contributes = record.counts || objective_.paddingInAuxiliaryTerms != 0;
-      record.isSft = record.counts && sftMask.at(row, b, 0) != 0;
-      TokenInputs<Real>& in = record.inputs;
-      in.hasMasked = hasMasked;
-      in.hasRef = isPresent(args_.refLogProbs);
-      if (record.contributes) {
-        in.logProb = valueOr(args_.logProbs, row, Real(0));
-        in.maskedLogProb = valueOr(args_.maskedLogProbs, row, Real(0));
-        in.entropy = valueOr(args_.entropies, row, Real(0));
-        in.maskedEntropy = valueOr(args_.maskedEntropies, row, Real(0));
-        in.exactKl = valueOr(args_.exactPerceptionKl, row, Real(0));
-        in.perceptionWeight = perceptionWeights.at(row, b, 1);
-      }
-      if (record.counts) {
-        in.oldLogProb = valueOr(args_.oldLogProbs, row, Real(0));
-        in.refLogProb = valueOr(args_.refLogProbs, row, Real(0));
-        in.advantage = advantages.at(row, b, 0);
-        in.tokenWeight = tokenWeights.at(row, b, 1);
-      }
+      new (records_ + row) TokenRecord<Real>;
+      PAPO_TRY(fillMasks(row, responseSft));
+      fillInputs(row, b);
     }
+  }
+  return PAPO_OK;
+}
+
+// Every value of a mask is looked at, also where another mask makes it useless, and once only:
+// memory that changes during the call is not to give a token two answers.
+template <class Real>
+papo_status Batch<Real>::fillMasks(int64_t row, bool responseSft) {
+  TokenRecord<Real>& record = records_[row];
+  record.counts = true;
+  if (isPresent(args_.responseMask))
+    PAPO_TRY(readMask({"responseMask", &args_.responseMask}, row, &record.counts));
+  bool sft = responseSft;
+  if (isPresent(args_.sftMask) && args_.sftMask.rows == responses_.rows)
+    PAPO_TRY(readMask({"sftMask", &args_.sftMask}, row, &sft));
+  record.contributes = record.counts || objective_.paddingInAuxiliaryTerms != 0;
+  record.isSft = record.counts && sft;
+  return PAPO_OK;
+}
+
+template <class Real>
+void Batch<Real>::fillInputs(int64_t row, int64_t b) {
+  TokenRecord<Real>& record = records_[row];
+  TokenInputs<Real>& in = record.inputs;
+  in.hasMasked = isPresent(args_.maskedLogits) || isPresent(args_.maskedLogProbs);
+  in.hasRef = isPresent(args_.refLogProbs);
+  if (record.contributes) {
+    in.logProb = valueOr(args_.logProbs, row, Real(0));
+    in.maskedLogProb = valueOr(args_.maskedLogProbs, row, Real(0));
+    in.entropy = valueOr(args_.entropies, row, Real(0));
+    in.maskedEntropy = valueOr(args_.maskedEntropies, row, Real(0));
+    in.exactKl = valueOr(args_.exactPerceptionKl, row, Real(0));
+    in.perceptionWeight = valueAt(args_.perceptionWeights, row, b, Real(1));
+  }
+  if (record.counts) {
+    in.oldLogProb = valueOr(args_.oldLogProbs, row, Real(0));
+    in.refLogProb = valueOr(args_.refLogProbs, row, Real(0));
+    in.advantage = valueAt(args_.advantages, row, b, Real(0));
+    in.tokenWeight = valueAt(args_.tokenWeights, row, b, Real(1));
   }
 }
 

@@ -17,7 +17,7 @@ struct TokenRecord {
   bool counts = false;       // responseMask
   bool contributes = false;  // counts, or is padding that enters the auxiliary terms
   bool isSft = false;
-  double sumOfSquares = 0;  // of the row's gradients, where asked for
+  double sumOfSquares = 0;  // of the row's gradients, where asked for; of a row's first token
 };
 
 // Denominators of the means (Eq. 15), from the masks of the whole call.
@@ -43,8 +43,9 @@ class Batch {
   TokenRecord<Real>& operator[](int64_t row) { return records_[row]; }
   const TokenRecord<Real>& operator[](int64_t row) const { return records_[row]; }
 
-  // Reads masks, weights and given log-probs into the records and sets every share.
-  void fill();
+  // Reads masks, weights and given log-probs into the records and sets every share. Fails where a
+  // mask is neither 0 nor 1.
+  papo_status fill();
   // Entropy shares again, over keptTokens tokens: after topEntropyFraction has chosen them.
   void restrictEntropyToKept(int64_t keptTokens);
 
@@ -52,7 +53,10 @@ class Batch {
   int64_t countedTokens(int64_t response) const;
 
  private:
-  void fillInputs();
+  papo_status fillRecords();
+  papo_status fillMasks(int64_t row, bool responseSft);
+  void fillInputs(int64_t row, int64_t response);
+  Real valueAt(const papo_tensor& tensor, int64_t row, int64_t response, Real fallback) const;
   void countTokens();
   void setShares();
 

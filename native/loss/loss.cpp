@@ -2,8 +2,9 @@
 //
 // For an objective that is local to a token the three stages run row by row, while the row is still
 // in cache. A sequence ratio or a quantile needs every row's statistics first; the rows are then
-// swept a second time. Each thread writes only to the records and gradients of its own rows, and the
-// sums run over the records in order afterwards: same inputs, same bits, whatever the threads.
+// swept a second time. Each thread writes only to the gradients of its own rows and the records of
+// their tokens, and the sums run over the records in order afterwards: same inputs, same bits,
+// whatever the threads.
 #include <cmath>
 #include <cstring>
 
@@ -12,22 +13,32 @@
 #include "loss/loss_checks.h"
 #include "loss/reduction.h"
 #include "loss/selection.h"
+#include "loss/token_rows.h"
 
 namespace papo {
 namespace {
+
+TokenArguments tokenArguments(const papo_loss_args& args) {
+  return {args.logits, args.tokens, args.rowIndex};
+}
 
 template <class Real>
 struct Workspace {
   TokenRecord<Real>* records;  // [N]
   Real* selection;             // [N], of an objective that is not local to a token
-  RowStatistics* statistics;   // [N], between its two sweeps
+  TokenRows tokenRows;         // of a call with logits
+  SampledEntry* entries;       // [N], with a row index; by the place of a row
+  RowStatistics* statistics;   // [N], between two sweeps; by the place of a row
 
-  static Workspace layOut(Arena* arena, const papo_loss_args& args, int64_t rows) {
+  static Workspace layOut(Arena* arena, const papo_loss_args& args, int64_t tokens) {
     Workspace w{};
-    w.records = arena->take<TokenRecord<Real>>(rows);
-    if (isTokenLocal(*args.objective)) return w;
-    w.selection = arena->take<Real>(rows);
-    if (isPresent(args.logits)) w.statistics = arena->take<RowStatistics>(rows);
+    w.records = arena->take<TokenRecord<Real>>(tokens);
+    const bool isLocal = isTokenLocal(*args.objective);
+    if (!isLocal) w.selection = arena->take<Real>(tokens);
+    if (!isPresent(args.logits)) return w;
+    w.tokenRows = TokenRows::layOut(arena, tokenArguments(args));
+    if (isPresent(args.rowIndex)) w.entries = arena->take<SampledEntry>(tokens);
+    if (!isLocal) w.statistics = arena->take<RowStatistics>(tokens);
     return w;
   }
 };
@@ -41,6 +52,7 @@ class LossCall {
         args_(args),
         objective_(tokenObjective<Real>(*args.objective)),
         workspace_(workspace),
+        tokens_(workspace.tokenRows),
         batch_(args, responses, workspace.records) {
     if (!isPresent(args.logits)) return;
     kernels_ = engine->instructionSet->kernels[args.logits.dtype];
@@ -48,41 +60,43 @@ class LossCall {
                args.objective->perceptionKlEstimator == PAPO_PERCEPTION_KL_ESTIMATOR_EXACT;
   }
 
-  void run() {
-    batch_.fill();
+  papo_status run() {
+    PAPO_TRY(batch_.fill());
+    if (isPresent(args_.logits))
+      PAPO_TRY(tokens_.read(tokenArguments(args_),
+                            [this](int64_t token) { return batch_[token].contributes; }));
     if (isTokenLocal(*args_.objective))
       runLocal();
     else
       runWithSelection();
     writePerToken();
     writeMetrics();
+    return PAPO_OK;
   }
 
  private:
   void runLocal() {
-    if (!isPresent(args_.logits)) {
-      for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
-      return;
-    }
+    if (!isPresent(args_.logits)) return evaluateAll();
     sweep([this](int64_t row) {
       RowStatistics statistics;
       readStatistics(row, &statistics);
-      evaluate(row);
-      writeGradient(row, statistics);
+      for (int64_t i = 0; i < tokens_.count(row); ++i) evaluate(tokens_.at(row, i));
+      writeGradient(row, &statistics);
     });
   }
 
   void runWithSelection() {
-    if (isPresent(args_.logits))
-      sweep([this](int64_t row) { readStatistics(row, &workspace_.statistics[row]); });
+    if (isPresent(args_.logits)) sweep([this](int64_t row) { readStatistics(row, &kept(row)); });
     selectTokens(*args_.objective, objective_, &batch_, workspace_.selection);
     if (args_.objective->ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE)
       evaluateWithResponseRatios();
     else
-      for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
+      evaluateAll();
     if (!wantsGradient()) return;
-    sweep([this](int64_t row) { writeGradient(row, workspace_.statistics[row]); });
+    sweep([this](int64_t row) { writeGradient(row, &kept(row)); });
   }
+
+  RowStatistics& kept(int64_t row) { return workspace_.statistics[tokens_.place(row)]; }
 
   // --- rows ---------------------------------------------------------------------------------------
 
@@ -93,7 +107,7 @@ class LossCall {
   template <class Body>
   void sweep(Body&& body) {
     forEachRow(engine_, args_.logits.rows, args_.logits.columns, [&](int64_t row) {
-      if (batch_[row].contributes)
+      if (tokens_.count(row) > 0)
         body(row);
       else
         clearGradients(row);
@@ -106,13 +120,14 @@ class LossCall {
            static_cast<size_t>(row * tensor.rowStride) * dtypeBytes(tensor.dtype);
   }
 
-  // The row of a branch, alone or with the same row of the other.
-  RowPair rowPair(int64_t row, const papo_tensor& logits, const papo_tensor* maskedLogits) const {
+  // The row of a branch, alone or with the same row of the other, for one of its tokens.
+  RowPair rowPair(int64_t row, int64_t token, const papo_tensor& logits,
+                  const papo_tensor* maskedLogits) const {
     RowPair pair;
     pair.logits = rowOf(logits, row);
     pair.maskedLogits = maskedLogits ? rowOf(*maskedLogits, row) : nullptr;
     pair.vocabSize = args_.logits.columns;
-    pair.token = static_cast<const int32_t*>(args_.tokens.data)[row];
+    pair.token = tokens_.id(token);
     pair.inverseTemperature = 1 / args_.objective->temperature;
     pair.exactKl = exactKl_;
     return pair;
@@ -122,36 +137,67 @@ class LossCall {
   // the image row is in the cache when its gradient is due.
   bool needsPair() const { return exactKl_ || isPresent(args_.maskedLogitsGrad); }
 
+  // Of the row once, and of each of its tokens. Left for the last token.
   void readStatistics(int64_t row, RowStatistics* statistics) {
+    const int64_t first = tokens_.at(row, 0);
     if (isPresent(args_.maskedLogits) && !needsPair()) {
-      kernels_.statistics(rowPair(row, args_.maskedLogits, nullptr), statistics);
+      kernels_.statistics(rowPair(row, first, args_.maskedLogits, nullptr), statistics);
       const BranchStatistics branch = statistics->image;
-      kernels_.statistics(rowPair(row, args_.logits, nullptr), statistics);
+      kernels_.statistics(rowPair(row, first, args_.logits, nullptr), statistics);
       statistics->masked = branch;
     } else {
-      kernels_.statistics(rowPair(row, args_.logits, &args_.maskedLogits), statistics);
+      kernels_.statistics(rowPair(row, first, args_.logits, &args_.maskedLogits), statistics);
     }
-    TokenInputs<Real>& in = batch_[row].inputs;
-    in.logProb = Real(statistics->image.logProb);
-    in.entropy = Real(statistics->image.entropy);
-    if (isPresent(args_.maskedLogits)) {
-      in.maskedLogProb = Real(statistics->masked.logProb);
-      in.maskedEntropy = Real(statistics->masked.entropy);
-      in.exactKl = Real(statistics->exactKl);
+    setInputs(first, *statistics);
+    if (tokens_.count(row) > 1) readOtherTokens(row, statistics);
+  }
+
+  void readOtherTokens(int64_t row, RowStatistics* statistics) {
+    for (int64_t i = 1; i < tokens_.count(row); ++i) {
+      const int64_t token = tokens_.at(row, i);
+      kernels_.retarget(rowPair(row, token, args_.logits, &args_.maskedLogits), statistics);
+      setInputs(token, *statistics);
     }
   }
 
-  void writeGradient(int64_t row, const RowStatistics& statistics) {
+  void setInputs(int64_t token, const RowStatistics& statistics) {
+    TokenInputs<Real>& in = batch_[token].inputs;
+    in.logProb = Real(statistics.image.logProb);
+    in.entropy = Real(statistics.image.entropy);
+    if (!isPresent(args_.maskedLogits)) return;
+    in.maskedLogProb = Real(statistics.masked.logProb);
+    in.maskedEntropy = Real(statistics.masked.entropy);
+    in.exactKl = Real(statistics.exactKl);
+  }
+
+  RowSlopes slopesOf(int64_t token) const {
+    const TokenSlopes<Real>& s = batch_[token].slopes;
+    return {static_cast<double>(s.logProb), static_cast<double>(s.entropy),
+            static_cast<double>(s.maskedLogProb), static_cast<double>(s.maskedEntropy),
+            static_cast<double>(s.exactKl)};
+  }
+
+  RowSlopes sharedSlopes(int64_t row, RowStatistics* statistics) const {
+    SharedSlopes shared(workspace_.entries + tokens_.place(row));
+    for (int64_t i = 0; i < tokens_.count(row); ++i) {
+      const int64_t token = tokens_.at(row, i);
+      kernels_.retarget(rowPair(row, token, args_.logits, &args_.maskedLogits), statistics);
+      shared.add(tokens_.id(token), *statistics, slopesOf(token));
+    }
+    return shared.finish();
+  }
+
+  void writeGradient(int64_t row, RowStatistics* statistics) {
     if (!wantsGradient()) return;
-    const RowPair pair = rowPair(row, args_.logits, needsPair() ? &args_.maskedLogits : nullptr);
-    const TokenSlopes<Real>& s = batch_[row].slopes;
-    const RowSlopes slopes{static_cast<double>(s.logProb), static_cast<double>(s.entropy),
-                           static_cast<double>(s.maskedLogProb),
-                           static_cast<double>(s.maskedEntropy), static_cast<double>(s.exactKl)};
+    const int64_t first = tokens_.at(row, 0);
+    const RowPair pair =
+        rowPair(row, first, args_.logits, needsPair() ? &args_.maskedLogits : nullptr);
+    const RowSlopes slopes =
+        tokens_.count(row) == 1 ? slopesOf(first) : sharedSlopes(row, statistics);
     RowGradients out{rowOf(args_.logitsGrad, row), rowOf(args_.maskedLogitsGrad, row)};
     if (!objective_.maskedGradient) out.maskedLogits = nullptr;
-    batch_[row].sumOfSquares =
-        kernels_.gradient(pair, statistics, slopes, out, args_.gradNorm != 0);
+    batch_[first].sumOfSquares =
+        kernels_.gradient(pair, *statistics, slopes, out, args_.gradNorm != 0);
     // After the row's own gradient, which reads the masked logits that this may overwrite.
     if (!objective_.maskedGradient) clearRow(args_.maskedLogitsGrad, row);
   }
@@ -168,6 +214,10 @@ class LossCall {
   }
 
   // --- tokens -------------------------------------------------------------------------------------
+
+  void evaluateAll() {
+    for (int64_t row = 0; row < batch_.responses().rows; ++row) evaluate(row);
+  }
 
   void evaluate(int64_t row) {
     TokenRecord<Real>& token = batch_[row];
@@ -252,6 +302,7 @@ class LossCall {
   const papo_loss_args& args_;
   TokenObjective<Real> objective_;
   Workspace<Real> workspace_;
+  TokenRows tokens_;
   Batch<Real> batch_;
   RowKernels kernels_{};
   bool exactKl_ = false;
@@ -275,8 +326,7 @@ papo_status runLoss(papo_engine* engine, const papo_loss_args& args, const Respo
   PAPO_TRY(requireOwnWorkspace(args, memory, sizes.used()));
   Arena arena(memory);
   const auto workspace = Workspace<Real>::layOut(&arena, args, responses.rows);
-  LossCall<Real>(engine, args, responses, workspace).run();
-  return PAPO_OK;
+  return LossCall<Real>(engine, args, responses, workspace).run();
 }
 
 }  // namespace
@@ -304,7 +354,6 @@ extern "C" papo_status papo_loss(papo_engine* engine, const papo_loss_args* args
   PAPO_TRY(checkHandles(engine, args));
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
-  PAPO_TRY(checkLossValues(*args));
   return engine->isReference()
              ? runLoss<double>(engine, *args, responses, workspace, workspaceBytes)
              : runLoss<float>(engine, *args, responses, workspace, workspaceBytes);

@@ -42,6 +42,7 @@ papo_status checkBranches(const papo_loss_args& a) {
     PAPO_TRY(requireAbsent({"exactPerceptionKl", &a.exactPerceptionKl}, "with logits"));
   } else {
     PAPO_TRY(requireAbsent({"maskedLogits", &a.maskedLogits}, "with logProbs"));
+    PAPO_TRY(requireAbsent({"rowIndex", &a.rowIndex}, "with logProbs"));
     PAPO_TRY(requireAbsent({"logitsGrad", &a.logitsGrad}, "with logProbs"));
   }
   if (isPresent(a.maskedLogits))
@@ -74,6 +75,12 @@ papo_status checkObjectiveInputs(const papo_loss_args& a) {
   return PAPO_OK;
 }
 
+// With a row index the tokens say how many there are, else the rows of logits.
+int64_t tokenCount(const papo_loss_args& a) {
+  if (!isPresent(a.logits)) return a.logProbs.rows;
+  return isPresent(a.rowIndex) ? a.tokens.rows : a.logits.rows;
+}
+
 papo_status checkLogits(const papo_engine& engine, const papo_loss_args& a) {
   if (!isPresent(a.logits)) return PAPO_OK;
   const unsigned dtypes = kLogitsDTypes | (engine.isReference() ? dtypeBit(PAPO_FLOAT64) : 0u);
@@ -81,6 +88,8 @@ papo_status checkLogits(const papo_engine& engine, const papo_loss_args& a) {
   if (vocabSize < 1)
     return fail(PAPO_INVALID_SHAPE, "logits: expected a vocabulary of at least 1, got %lld",
                 printable(vocabSize));
+  if (isPresent(a.rowIndex) && rows < 1)
+    return fail(PAPO_INVALID_SHAPE, "logits: expected at least one row, got %lld", printable(rows));
   PAPO_TRY(requireMatrix({"logits", &a.logits}, rows, vocabSize, dtypes));
   const NamedTensor others[] = {{"maskedLogits", &a.maskedLogits},
                                 {"logitsGrad", &a.logitsGrad},
@@ -90,7 +99,7 @@ papo_status checkLogits(const papo_engine& engine, const papo_loss_args& a) {
       PAPO_TRY(
           requireMatrix(other, rows, vocabSize, dtypeBit(static_cast<papo_dtype>(a.logits.dtype))));
   }
-  return requireVector({"tokens", &a.tokens}, rows, dtypeBit(PAPO_INT32));
+  return requireVector({"tokens", &a.tokens}, tokenCount(a), dtypeBit(PAPO_INT32));
 }
 
 // --- every tensor of a call, once ------------------------------------------------------------------
@@ -118,6 +127,7 @@ constexpr Field kFields[] = {
     PAPO_INPUT(maskedEntropies, perToken),
     PAPO_INPUT(exactPerceptionKl, perToken),
     PAPO_INPUT(tokens, perToken),
+    PAPO_INPUT(rowIndex, perToken),
     PAPO_INPUT(responseMask, perToken),
     PAPO_INPUT(oldLogProbs, perToken),
     PAPO_INPUT(refLogProbs, perToken),
@@ -145,7 +155,8 @@ constexpr Field kFields[] = {
 #undef PAPO_OUTPUT
 
 unsigned dtypesOf(const papo_engine& engine, const Field& field) {
-  if (field.tensor == &papo_loss_args::tokens) return dtypeBit(PAPO_INT32);
+  if (field.tensor == &papo_loss_args::tokens || field.tensor == &papo_loss_args::rowIndex)
+    return dtypeBit(PAPO_INT32);
   if (field.tensor == &papo_loss_args::responseMask || field.tensor == &papo_loss_args::sftMask)
     return dtypeBit(PAPO_UINT8);
   return dtypeBit(engine.isReference() ? PAPO_FLOAT64 : PAPO_FLOAT32);
@@ -208,30 +219,17 @@ papo_status checkLossArguments(const papo_engine& engine, const papo_loss_args& 
   PAPO_TRY(checkBranches(args));
   PAPO_TRY(checkObjectiveInputs(args));
   PAPO_TRY(checkLogits(engine, args));
-  const int64_t rows = isPresent(args.logits) ? args.logits.rows : args.logProbs.rows;
-  PAPO_TRY(requireResponses(args.cuSeqlens, args.responses, rows, responses));
+  PAPO_TRY(requireResponses(args.cuSeqlens, args.responses, tokenCount(args), responses));
   PAPO_TRY(checkVectors(engine, args, *responses));
   return checkOverlap(args);
 }
 
-papo_status checkTokens(const papo_tensor& tokens, const papo_tensor& responseMask,
-                        bool includesPadding, int64_t vocabSize) {
-  const auto* ids = static_cast<const int32_t*>(tokens.data);
-  const auto* mask = includesPadding ? nullptr : static_cast<const uint8_t*>(responseMask.data);
-  for (int64_t row = 0; row < tokens.rows; ++row) {
-    if ((mask && mask[row] == 0) || (ids[row] >= 0 && ids[row] < vocabSize)) continue;
-    return fail(PAPO_INVALID_VALUE, "tokens: expected ids in [0, %lld), got %d at index %lld",
-                printable(vocabSize), ids[row], printable(row));
-  }
-  return PAPO_OK;
-}
-
-papo_status checkLossValues(const papo_loss_args& args) {
-  if (isPresent(args.responseMask)) PAPO_TRY(requireBinary({"responseMask", &args.responseMask}));
-  if (isPresent(args.sftMask)) PAPO_TRY(requireBinary({"sftMask", &args.sftMask}));
-  if (!isPresent(args.logits)) return PAPO_OK;
-  return checkTokens(args.tokens, args.responseMask, args.objective->paddingInAuxiliaryTerms != 0,
-                     args.logits.columns);
+papo_status readMask(NamedTensor argument, int64_t i, bool* value) {
+  const uint8_t stored = static_cast<const uint8_t*>(argument.tensor->data)[i];
+  *value = stored != 0;
+  if (stored <= 1) return PAPO_OK;
+  return fail(PAPO_INVALID_VALUE, "%s: expected 0 or 1, got %d at index %lld", argument.name,
+              stored, printable(i));
 }
 
 }  // namespace papo

@@ -1,4 +1,5 @@
-// Everything papo_loss refuses, checked before it reads a value or writes a byte.
+// What papo_loss refuses before it reads a value or writes a byte. Values are checked where they are
+// read: masks by the batch, token ids and rows by TokenRows.
 #pragma once
 
 #include "engine/engine.h"
@@ -13,9 +14,7 @@ papo_status requireOwnWorkspace(const papo_loss_args& args, const void* workspac
 papo_status checkLossArguments(const papo_engine& engine, const papo_loss_args& args,
                                Responses* responses);
 
-// Token ids in [0, V) in the rows that are read, masks 0 or 1.
-papo_status checkLossValues(const papo_loss_args& args);
-papo_status checkTokens(const papo_tensor& tokens, const papo_tensor& responseMask,
-                        bool includesPadding, int64_t vocabSize);
+// Value i of a mask, which is to be 0 or 1.
+papo_status readMask(NamedTensor argument, int64_t i, bool* value);
 
 }  // namespace papo

@@ -73,6 +73,23 @@ void statistics(const RowPair& row, RowStatistics* out) {
   }
 }
 
+template <class T>
+void retarget(const RowPair& row, RowStatistics* s) {
+  s->image.logProb = Branch<T>(row.logits, row).logProb(s->image, row.token);
+  if (row.maskedLogits)
+    s->masked.logProb = Branch<T>(row.maskedLogits, row).logProb(s->masked, row.token);
+}
+
+// The part of the log-probs, g (1[v=o] - p) of every token of the row.
+double logProbPart(const RowPair& row, const RowSlopes& slopes, double slope,
+                   double SampledEntry::*entrySlope, int64_t v, double p) {
+  if (!slopes.entries) return slope * ((v == row.token ? 1 : 0) - p);
+  double sum = 0;
+  for (int64_t i = 0; i < slopes.entryCount; ++i)
+    sum += slopes.entries[i].*entrySlope * ((v == slopes.entries[i].token ? 1 : 0) - p);
+  return sum;
+}
+
 // Derivatives of one vocabulary entry by Eq. 8: of the image row first, of the masked row second.
 template <class T>
 struct EntryGradients {
@@ -80,22 +97,20 @@ struct EntryGradients {
 
   EntryGradients(const RowPair& row, const RowStatistics& s, const RowSlopes& slopes,
                  const Branch<T>& image_, const Branch<T>& masked_, int64_t v) {
-    const double target = v == row.token ? 1 : 0;
     const double p = image_.prob(s.image, v);
-    image = slopes.logProb * (target - p);
+    image = logProbPart(row, slopes, slopes.logProb, &SampledEntry::slope, v, p);
     if (slopes.entropy != 0)
       image -= slopes.entropy * (image_.timesLog(s.image, v) + p * s.image.entropy);
-    if (row.maskedLogits) addMasked(row, s, slopes, image_, masked_, v, target, p);
+    if (row.maskedLogits) addMasked(row, s, slopes, image_, masked_, v, p);
     image *= row.inverseTemperature;
     masked *= row.inverseTemperature;
   }
 
  private:
   void addMasked(const RowPair& row, const RowStatistics& s, const RowSlopes& slopes,
-                 const Branch<T>& image_, const Branch<T>& masked_, int64_t v, double target,
-                 double p) {
+                 const Branch<T>& image_, const Branch<T>& masked_, int64_t v, double p) {
     const double q = masked_.prob(s.masked, v);
-    masked = slopes.maskedLogProb * (target - q);
+    masked = logProbPart(row, slopes, slopes.maskedLogProb, &SampledEntry::maskedSlope, v, q);
     if (slopes.maskedEntropy != 0)
       masked -= slopes.maskedEntropy * (masked_.timesLog(s.masked, v) + q * s.masked.entropy);
     if (!row.exactKl || slopes.exactKl == 0) return;
@@ -131,11 +146,12 @@ double gradient(const RowPair& row, const RowStatistics& s, const RowSlopes& slo
 
 }  // namespace
 
-const InstructionSet referenceInstructionSet = {"reference",
-                                                [] { return true; },
-                                                {{statistics<float>, gradient<float>},
-                                                 {statistics<Float16>, gradient<Float16>},
-                                                 {statistics<BFloat16>, gradient<BFloat16>},
-                                                 {statistics<double>, gradient<double>}}};
+const InstructionSet referenceInstructionSet = {
+    "reference",
+    [] { return true; },
+    {{statistics<float>, retarget<float>, gradient<float>},
+     {statistics<Float16>, retarget<Float16>, gradient<Float16>},
+     {statistics<BFloat16>, retarget<BFloat16>, gradient<BFloat16>},
+     {statistics<double>, retarget<double>, gradient<double>}}};
 
 }  // namespace papo

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 #include "engine/tensors.h"
 #include "loss/loss_checks.h"
+#include "loss/token_rows.h"
 
 namespace papo {
 namespace {
@@ -21,27 +22,57 @@ papo_status checkArguments(const papo_engine* engine, const papo_token_log_probs
     return fail(PAPO_INVALID_SHAPE, "logits: expected at least one row and column, got %lld, %lld",
                 static_cast<long long>(rows), static_cast<long long>(vocabSize));
   PAPO_TRY(requireMatrix({"logits", &a->logits}, rows, vocabSize, logits));
-  PAPO_TRY(requireVector({"tokens", &a->tokens}, rows, dtypeBit(PAPO_INT32)));
-  PAPO_TRY(requireVector({"logProbs", &a->logProbs}, rows, real));
+  const int64_t tokens = isPresent(a->rowIndex) ? a->tokens.rows : rows;
+  PAPO_TRY(requireVector({"tokens", &a->tokens}, tokens, dtypeBit(PAPO_INT32)));
+  if (tokens < 1)
+    return fail(PAPO_INVALID_SHAPE, "tokens: expected at least one, got %lld",
+                static_cast<long long>(tokens));
+  if (isPresent(a->rowIndex))
+    PAPO_TRY(requireVector({"rowIndex", &a->rowIndex}, tokens, dtypeBit(PAPO_INT32)));
+  PAPO_TRY(requireVector({"logProbs", &a->logProbs}, tokens, real));
   if (isPresent(a->responseMask))
-    PAPO_TRY(requireVector({"responseMask", &a->responseMask}, rows, dtypeBit(PAPO_UINT8)));
-  if (isPresent(a->entropies)) PAPO_TRY(requireVector({"entropies", &a->entropies}, rows, real));
-  if (isPresent(a->logSumExps)) PAPO_TRY(requireVector({"logSumExps", &a->logSumExps}, rows, real));
+    PAPO_TRY(requireVector({"responseMask", &a->responseMask}, tokens, dtypeBit(PAPO_UINT8)));
+  if (isPresent(a->entropies)) PAPO_TRY(requireVector({"entropies", &a->entropies}, tokens, real));
+  if (isPresent(a->logSumExps))
+    PAPO_TRY(requireVector({"logSumExps", &a->logSumExps}, tokens, real));
   return requireDisjoint(
-      {{"logits", &a->logits}, {"tokens", &a->tokens}, {"responseMask", &a->responseMask}},
+      {{"logits", &a->logits},
+       {"tokens", &a->tokens},
+       {"rowIndex", &a->rowIndex},
+       {"responseMask", &a->responseMask}},
       {{"logProbs", &a->logProbs}, {"entropies", &a->entropies}, {"logSumExps", &a->logSumExps}},
       {});
 }
 
-papo_status checkValues(const papo_token_log_probs_args& a) {
-  if (isPresent(a.responseMask)) PAPO_TRY(requireBinary({"responseMask", &a.responseMask}));
-  return checkTokens(a.tokens, a.responseMask, false, a.logits.columns);
+TokenArguments tokenArguments(const papo_token_log_probs_args& a) {
+  return {a.logits, a.tokens, a.rowIndex};
+}
+
+struct Workspace {
+  bool* counts;  // [N]
+  TokenRows tokens;
+
+  static Workspace layOut(Arena* arena, const papo_token_log_probs_args& a) {
+    Workspace w;
+    w.counts = arena->take<bool>(a.tokens.rows);
+    w.tokens = TokenRows::layOut(arena, tokenArguments(a));
+    return w;
+  }
+};
+
+papo_status readTokens(const papo_token_log_probs_args& a, Workspace* w) {
+  for (int64_t token = 0; token < a.tokens.rows; ++token) {
+    w->counts[token] = true;
+    if (isPresent(a.responseMask))
+      PAPO_TRY(readMask({"responseMask", &a.responseMask}, token, &w->counts[token]));
+  }
+  return w->tokens.read(tokenArguments(a), [w](int64_t token) { return w->counts[token]; });
 }
 
 template <class Real>
-void writeRow(const papo_token_log_probs_args& a, int64_t row, const BranchStatistics& s) {
-  const auto write = [row](const papo_tensor& tensor, double value) {
-    if (isPresent(tensor)) static_cast<Real*>(tensor.data)[row] = static_cast<Real>(value);
+void writeToken(const papo_token_log_probs_args& a, int64_t token, const BranchStatistics& s) {
+  const auto write = [token](const papo_tensor& tensor, double value) {
+    if (isPresent(tensor)) static_cast<Real*>(tensor.data)[token] = static_cast<Real>(value);
   };
   write(a.logProbs, s.logProb);
   write(a.entropies, s.entropy);
@@ -49,23 +80,24 @@ void writeRow(const papo_token_log_probs_args& a, int64_t row, const BranchStati
 }
 
 template <class Real>
-void run(papo_engine* engine, const papo_token_log_probs_args& a) {
+void run(papo_engine* engine, const papo_token_log_probs_args& a, const Workspace& w) {
   const RowKernels kernels = engine->instructionSet->kernels[a.logits.dtype];
-  const auto* mask = static_cast<const uint8_t*>(a.responseMask.data);
   forEachRow(engine, a.logits.rows, a.logits.columns, [&](int64_t row) {
+    RowPair pair;
+    pair.logits = static_cast<const unsigned char*>(a.logits.data) +
+                  static_cast<size_t>(row * a.logits.rowStride) * dtypeBytes(a.logits.dtype);
+    pair.vocabSize = a.logits.columns;
+    pair.inverseTemperature = 1 / a.temperature;
     RowStatistics statistics;
-    const bool counts = !mask || mask[row] != 0;
-    if (counts) {
-      RowPair pair;
-      pair.logits = static_cast<const unsigned char*>(a.logits.data) +
-                    static_cast<size_t>(row * a.logits.rowStride) * dtypeBytes(a.logits.dtype);
-      pair.vocabSize = a.logits.columns;
-      pair.token = static_cast<const int32_t*>(a.tokens.data)[row];
-      pair.inverseTemperature = 1 / a.temperature;
-      kernels.statistics(pair, &statistics);
+    for (int64_t i = 0; i < w.tokens.count(row); ++i) {
+      const int64_t token = w.tokens.at(row, i);
+      pair.token = w.tokens.id(token);
+      (i == 0 ? kernels.statistics : kernels.retarget)(pair, &statistics);
+      writeToken<Real>(a, token, statistics.image);
     }
-    writeRow<Real>(a, row, statistics.image);
   });
+  for (int64_t token = 0; token < a.tokens.rows; ++token)
+    if (!w.counts[token]) writeToken<Real>(a, token, BranchStatistics());
 }
 
 }  // namespace
@@ -77,19 +109,26 @@ extern "C" papo_status papo_token_log_probs_workspace(const papo_engine* engine,
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
-  *bytes = 0;  // the row kernels need none
+  Arena arena(nullptr);
+  Workspace::layOut(&arena, *args);
+  *bytes = arena.used();
   return PAPO_OK;
 }
 
 extern "C" papo_status papo_token_log_probs(papo_engine* engine,
-                                            const papo_token_log_probs_args* args,
-                                            void* /*workspace*/, size_t /*workspaceBytes*/) {
+                                            const papo_token_log_probs_args* args, void* workspace,
+                                            size_t workspaceBytes) {
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
-  PAPO_TRY(checkValues(*args));
+  Arena sizes(nullptr);
+  Workspace::layOut(&sizes, *args);
+  PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));
+  Arena arena(workspace);
+  Workspace laidOut = Workspace::layOut(&arena, *args);
+  PAPO_TRY(readTokens(*args, &laidOut));
   if (engine->isReference())
-    run<double>(engine, *args);
+    run<double>(engine, *args, laidOut);
   else
-    run<float>(engine, *args);
+    run<float>(engine, *args, laidOut);
   return PAPO_OK;
 }

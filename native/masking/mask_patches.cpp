@@ -1,63 +1,155 @@
-// Image masking: black patches, and the counter-based generator that chooses them.
-#include <algorithm>
-#include <cstring>
-
-#include "engine/engine.h"
-#include "engine/tensors.h"
-#include "masking/philox.h"
+// Masked images: every byte is read and written once, whatever the mask.
+#include "masking/masking.h"
 
 namespace papo {
 namespace {
 
-int64_t patchesAlong(int64_t pixels, int64_t patchSize) {
-  return (pixels + patchSize - 1) / patchSize;
+// An image as planes of pixel rows: one plane a frame, or one a channel of it where planar.
+struct Planes {
+  explicit Planes(const papo_mask_patches_args& a)
+      : planar(a.layout == PAPO_LAYOUT_PLANAR),
+        perFrame(planar ? a.channels : 1),
+        count(a.frames * perFrame),
+        pixelElements(planar ? 1 : a.channels),
+        rowElements(a.width * pixelElements),
+        side(a.patchSize * a.mergeSize),
+        gridRows(cellsAlong(a.height, side)),
+        gridColumns(cellsAlong(a.width, side)) {}
+
+  bool planar;
+  int64_t perFrame;
+  int64_t count;
+  int64_t pixelElements;
+  int64_t rowElements;
+  int64_t side;  // of a cell, in pixels
+  int64_t gridRows, gridColumns;
+
+  int64_t cells() const { return gridRows * gridColumns; }
+};
+
+papo_status checkSizes(const papo_mask_patches_args& a) {
+  if (a.layout != PAPO_LAYOUT_INTERLEAVED && a.layout != PAPO_LAYOUT_PLANAR)
+    return fail(PAPO_INVALID_OPTION, "layout: expected a papo_image_layout, got %d", a.layout);
+  PAPO_TRY(requireSize("frames", a.frames, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("height", a.height, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("width", a.width, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("channels", a.channels, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("patchSize", a.patchSize, PAPO_INVALID_OPTION));
+  return requireSize("mergeSize", a.mergeSize, PAPO_INVALID_OPTION);
 }
 
 papo_status checkMaskPatches(const papo_engine* engine, const papo_mask_patches_args* a) {
-  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
-  if (!a) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
-  if (a->size != sizeof *a)
-    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *a, a->size);
-  constexpr int64_t kLimit = 1 << 20;  // keeps height * width * channels inside 64 bits
-  if (a->height < 1 || a->width < 1 || a->channels < 1 || a->height > kLimit || a->width > kLimit ||
-      a->channels > kLimit)
-    return fail(PAPO_INVALID_SHAPE,
-                "image: expected height, width and channels of 1 to %lld, got %lld, %lld, %lld",
-                static_cast<long long>(kLimit), static_cast<long long>(a->height),
-                static_cast<long long>(a->width), static_cast<long long>(a->channels));
-  if (a->patchSize < 1 || a->patchSize > kLimit)
-    return fail(PAPO_INVALID_OPTION, "patchSize: expected 1 to %lld, got %lld",
-                static_cast<long long>(kLimit), static_cast<long long>(a->patchSize));
-  const unsigned u8 = dtypeBit(PAPO_UINT8);
-  const int64_t pixels = a->height * a->width;
-  const int64_t patches =
-      patchesAlong(a->height, a->patchSize) * patchesAlong(a->width, a->patchSize);
-  PAPO_TRY(requireMatrix({"image", &a->image}, pixels, a->channels, u8));
-  PAPO_TRY(requireMatrix({"out", &a->out}, pixels, a->channels, u8));
-  if (a->image.rowStride != a->channels || a->out.rowStride != a->channels)
-    return fail(PAPO_INVALID_SHAPE, "image: expected contiguous pixels");
-  PAPO_TRY(requireVector({"patchMask", &a->patchMask}, patches, u8));
+  PAPO_TRY(requireArgs(engine, a));
+  PAPO_TRY(checkSizes(*a));
+  const Planes planes(*a);
+  const int64_t rows = planes.count * a->height;
+  PAPO_TRY(requireMatrix({"image", &a->image}, rows, planes.rowElements, kImageDTypes));
+  PAPO_TRY(requireMatrix({"out", &a->out}, rows, planes.rowElements,
+                         1u << static_cast<unsigned>(a->image.dtype)));
+  const bool isShared = a->patchMask.rows == planes.cells();
+  PAPO_TRY(requireVector({"patchMask", &a->patchMask}, planes.cells() * (isShared ? 1 : a->frames),
+                         dtypeBit(PAPO_UINT8)));
   PAPO_TRY(requireBinary({"patchMask", &a->patchMask}));
-  return requireDisjoint({{"image", &a->image}, {"patchMask", &a->patchMask}}, {{"out", &a->out}},
-                         {{&a->image, &a->out}});
+  PAPO_TRY(requireFill(a->fill, a->channels, a->image.dtype));
+  return requireDisjoint({{"image", &a->image}, {"patchMask", &a->patchMask}, {"fill", &a->fill}},
+                         {{"out", &a->out}}, {{&a->image, &a->out}});
 }
 
-void maskPatches(const papo_mask_patches_args& a) {
-  auto* pixels = static_cast<uint8_t*>(a.out.data);
-  const auto* mask = static_cast<const uint8_t*>(a.patchMask.data);
-  const int64_t columns = patchesAlong(a.width, a.patchSize);
-  if (a.out.data != a.image.data)
-    std::memcpy(pixels, a.image.data, static_cast<size_t>(a.height * a.width * a.channels));
-  for (int64_t y = 0; y < a.height; ++y) {
-    const uint8_t* maskRow = mask + y / a.patchSize * columns;
-    for (int64_t patch = 0; patch < columns; ++patch) {
-      if (!maskRow[patch]) continue;
-      const int64_t begin = patch * a.patchSize;
-      const int64_t end = std::min(begin + a.patchSize, a.width);
-      std::memset(pixels + (y * a.width + begin) * a.channels, 0,
-                  static_cast<size_t>((end - begin) * a.channels));
-    }
+// out = in where keep, else pattern, whose other bytes are 0; null: all are. in may be out.
+void select(const uint8_t* in, const uint8_t* keep, const uint8_t* pattern, uint8_t* out,
+            int64_t bytes) {
+  constexpr int kWords = 8;
+  constexpr int64_t kBlock = kWords * sizeof(uint64_t);
+  uint64_t x[kWords], k[kWords], p[kWords] = {};
+  int64_t i = 0;
+  // Blocks are loaded whole before any of them is stored, so that compilers vectorise them although
+  // in and out may be the same.
+  for (; i + kBlock <= bytes; i += kBlock) {
+    std::memcpy(x, in + i, kBlock);
+    std::memcpy(k, keep + i, kBlock);
+    if (pattern) std::memcpy(p, pattern + i, kBlock);
+    for (int w = 0; w < kWords; ++w) x[w] = (x[w] & k[w]) | p[w];
+    std::memcpy(out + i, x, kBlock);
   }
+  for (; i < bytes; ++i)
+    out[i] = static_cast<uint8_t>((in[i] & keep[i]) | (pattern ? pattern[i] : 0));
+}
+
+constexpr int64_t kTileBytes =
+    16384;  // keep and pattern of a tile stay in the second cache at worst
+
+// What is kept of some elements of a pixel row, and what takes the place of the rest.
+struct alignas(64) Tile {
+  uint8_t keep[kTileBytes];
+  uint8_t pattern[kTileBytes];
+};
+
+// Elements [first, first + count) of a pixel row under this row of the mask.
+void buildKeep(const uint8_t* maskRow, int64_t cellElements, int64_t first, int64_t count,
+               int64_t elementBytes, uint8_t* keep) {
+  for (int64_t at = first, end = first + count; at < end;) {
+    const int64_t cell = at / cellElements;
+    const int64_t until = std::min((cell + 1) * cellElements, end);
+    std::memset(keep + (at - first) * elementBytes, maskRow[cell] ? 0 : 0xff,
+                static_cast<size_t>((until - at) * elementBytes));
+    at = until;
+  }
+}
+
+// The fill of elements [first, first + count) of a pixel row, where they are not kept.
+template <class T>
+void buildPattern(const Fill& fill, const Planes& planes, int64_t plane, int64_t first,
+                  int64_t count, Tile* tile) {
+  auto* elements = reinterpret_cast<T*>(tile->pattern);
+  const int64_t channels = planes.pixelElements;
+  const int64_t ofPlane = planes.planar ? plane % planes.perFrame : 0;
+  int64_t done = std::min(channels, count);
+  for (int64_t i = 0; i < done; ++i)
+    elements[i] = toElement<T>(fill.at(ofPlane + (first + i) % channels));
+  while (done < count) {  // whole pixels, twice as many each time
+    const int64_t more = std::min(done, count - done);
+    std::memcpy(elements + done, elements, static_cast<size_t>(more) * sizeof(T));
+    done += more;
+  }
+  for (int64_t i = 0; i < count * static_cast<int64_t>(sizeof(T)); ++i)
+    tile->pattern[i] = static_cast<uint8_t>(tile->pattern[i] & ~tile->keep[i]);
+}
+
+// The pixel rows of one plane under one row of the grid.
+template <class T>
+void maskBand(const papo_mask_patches_args& a, const Planes& planes, const Fill& fill,
+              int64_t band) {
+  constexpr int64_t kElementBytes = sizeof(T), kTileElements = kTileBytes / kElementBytes;
+  const int64_t plane = band / planes.gridRows, gridRow = band % planes.gridRows;
+  const int64_t frame = plane / planes.perFrame;
+  const int64_t maskFrame = a.patchMask.rows == planes.cells() ? 0 : frame;
+  const auto* maskRow = static_cast<const uint8_t*>(a.patchMask.data) +
+                        (maskFrame * planes.gridRows + gridRow) * planes.gridColumns;
+  const int64_t top = gridRow * planes.side;
+  const int64_t row = plane * a.height + top, rows = std::min(planes.side, a.height - top);
+  const auto* in = static_cast<const T*>(a.image.data) + row * a.image.rowStride;
+  auto* out = static_cast<T*>(a.out.data) + row * a.out.rowStride;
+  Tile tile;
+  for (int64_t first = 0; first < planes.rowElements; first += kTileElements) {
+    const int64_t count = std::min(kTileElements, planes.rowElements - first);
+    buildKeep(maskRow, planes.side * planes.pixelElements, first, count, kElementBytes, tile.keep);
+    if (!fill.isZero()) buildPattern<T>(fill, planes, plane, first, count, &tile);
+    for (int64_t y = 0; y < rows; ++y)
+      select(reinterpret_cast<const uint8_t*>(in + y * a.image.rowStride + first), tile.keep,
+             fill.isZero() ? nullptr : tile.pattern,
+             reinterpret_cast<uint8_t*>(out + y * a.out.rowStride + first), count * kElementBytes);
+  }
+}
+
+template <class T>
+void maskPatches(papo_engine* engine, const papo_mask_patches_args& a) {
+  const Planes planes(a);
+  const Fill fill(a.fill);
+  const int64_t bandElements = std::min(planes.side, a.height) * planes.rowElements;
+  const int64_t bandBytes = bandElements * static_cast<int64_t>(sizeof(T));
+  forEachPart(engine, planes.count * planes.gridRows, bandBytes, [&](int64_t begin, int64_t end) {
+    for (int64_t band = begin; band < end; ++band) maskBand<T>(a, planes, fill, band);
+  });
 }
 
 }  // namespace
@@ -66,32 +158,7 @@ void maskPatches(const papo_mask_patches_args& a) {
 extern "C" papo_status papo_mask_patches(papo_engine* engine, const papo_mask_patches_args* args) {
   using namespace papo;
   PAPO_TRY(checkMaskPatches(engine, args));
-  maskPatches(*args);
-  return PAPO_OK;
-}
-
-extern "C" papo_status papo_random_patch_mask(papo_engine* engine,
-                                              const papo_random_patch_mask_args* args) {
-  using namespace papo;
-  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
-  if (!args) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
-  if (args->size != sizeof *args)
-    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
-                args->size);
-  if (!(args->ratio >= 0 && args->ratio <= 1))
-    return fail(PAPO_INVALID_OPTION, "ratio: expected a number of 0 to 1, got %g", args->ratio);
-  const int64_t patches = args->patchMask.rows;
-  if (patches > INT32_MAX)
-    return fail(PAPO_INVALID_SHAPE, "patchMask: expected fewer than 2^31 patches, got %lld",
-                static_cast<long long>(patches));
-  PAPO_TRY(requireVector({"patchMask", &args->patchMask}, patches, dtypeBit(PAPO_UINT8)));
-  auto* mask = static_cast<uint8_t*>(args->patchMask.data);
-  for (int64_t i = 0; i < patches; ++i) {
-    const PhiloxBlock block =
-        philox({static_cast<uint32_t>(i), args->image, static_cast<uint32_t>(args->prompt),
-                static_cast<uint32_t>(args->prompt >> 32)},
-               args->seed);
-    mask[i] = uniform(block.words[0]) < args->ratio;
-  }
+  visitImageDType(args->image.dtype,
+                  [&](auto element) { maskPatches<decltype(element)>(engine, *args); });
   return PAPO_OK;
 }

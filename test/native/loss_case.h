@@ -2,6 +2,8 @@
 // the C interface only.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +16,9 @@
 #include "papo.h"
 
 namespace papo_test {
+
+// Grows with every operator new in a test that replaces it to count.
+inline long allocations = 0;
 
 struct EngineCloser {
   void operator()(papo_engine* engine) const { papo_engine_close(engine); }
@@ -39,6 +44,43 @@ inline papo_objective profile(const char* name) {
   return objective;
 }
 
+// An objective with every option drawn at random, away from the degenerate.
+inline papo_objective randomObjective(unsigned seed) {
+  std::mt19937 g(seed);
+  const auto pick = [&](int count) {
+    return static_cast<int32_t>(g() % static_cast<unsigned>(count));
+  };
+  papo_objective o = profile("papoG");
+  o.temperature = pick(2) ? 1 : 0.7;
+  o.dualClip = pick(2) ? 3 : 1.4;
+  o.ratioCap = pick(3) ? INFINITY : 1.15;
+  o.ratioLevel = pick(2);
+  o.surrogate = pick(4) == 0;
+  o.topEntropyFraction = pick(3) ? 1 : 0.6;
+  o.topEntropyScope = pick(2);
+  o.refKlCoef = 0.3;
+  o.refKlEstimator = pick(4);
+  o.refKlRatioCorrection = pick(2);
+  o.perceptionKlCoef = 0.4;
+  o.perceptionKlEstimator = pick(5);
+  o.perceptionRatio = pick(2);
+  o.perceptionGradient = pick(2);
+  o.perceptionKlCap = pick(3) ? INFINITY : 0.3;
+  o.perceptionTopFraction = pick(3) ? 1 : 0.5;
+  o.entropyCoef = 0.2;
+  o.maskedEntropyCoef = 0.15;
+  o.entropyEstimator = pick(2);
+  o.entropyGradient = pick(4) != 0;
+  o.sftCoef = pick(2) ? 0.1 : 0;
+  o.reduction = pick(3);
+  o.maxLength = 9;
+  o.normalizer = pick(3) ? 0 : 11;
+  o.tokenNormalizer = pick(3) ? 0 : 13;
+  o.paddingInAuxiliaryTerms = pick(4) == 0;
+  o.lossScale = pick(2) ? 1 : -2.5;
+  return o;
+}
+
 // Shape and inputs in double; the engine's precision is chosen when the call is made.
 struct LossInputs {
   int64_t responses = 4, length = 5, vocabSize = 37;
@@ -46,8 +88,42 @@ struct LossInputs {
   std::vector<double> oldLogProbs, refLogProbs, advantages, tokenWeights, perceptionWeights;
   std::vector<int32_t> tokens;
   std::vector<uint8_t> responseMask, sftMask;
+  std::vector<int32_t> rowIndex;  // of each token, into logitRows rows of logits; empty: its own
+  int64_t logitRows = 0;
 
   int64_t rows() const { return responses * length; }
+  int64_t matrixRows() const { return rowIndex.empty() ? rows() : logitRows; }
+
+  // The same tokens with their rows of logits put where index says, among logitRows rows of which
+  // the others are NaN. Where tokens share a row, it is the last one's.
+  LossInputs scattered(const std::vector<int32_t>& index, int64_t count) const {
+    LossInputs out = *this;
+    out.rowIndex = index;
+    out.logitRows = count;
+    const auto scatter = [&](const std::vector<double>& from, std::vector<double>* to) {
+      to->assign(static_cast<size_t>(count * vocabSize), NAN);
+      for (size_t i = 0; i < index.size(); ++i)
+        std::copy_n(from.begin() + static_cast<int64_t>(i) * vocabSize, vocabSize,
+                    to->begin() + index[i] * vocabSize);
+    };
+    scatter(logits, &out.logits);
+    scatter(maskedLogits, &out.maskedLogits);
+    return out;
+  }
+
+  // And back: a row of logits for each token, without an index.
+  LossInputs expanded() const {
+    LossInputs out = *this;
+    out.rowIndex.clear();
+    const auto expand = [&](const std::vector<double>& from, std::vector<double>* to) {
+      to->clear();
+      for (int32_t row : rowIndex)
+        to->insert(to->end(), from.begin() + row * vocabSize, from.begin() + (row + 1) * vocabSize);
+    };
+    expand(logits, &out.logits);
+    expand(maskedLogits, &out.maskedLogits);
+    return out;
+  }
 
   // Values are multiples of 2^-10, so that every float32 holds them exactly.
   static LossInputs random(unsigned seed, int64_t responses, int64_t length, int64_t vocabSize) {
@@ -145,10 +221,11 @@ template <class T, class Real>
 struct LossRun {
   papo_status status = PAPO_OK;
   std::vector<T> logits, maskedLogits, logitsGrad, maskedLogitsGrad;
-  std::vector<Real> logProbs, entropies;
+  std::vector<Real> logProbs, maskedLogProbs, entropies, slopes;  // slopes: logProbsGrad
   double metrics[PAPO_METRIC_COUNT] = {};
   int64_t stride = 0;
   size_t workspaceBytes = 0;
+  long allocationsInCall = 0;
 
   double loss() const { return metrics[PAPO_METRIC_loss]; }
 
@@ -163,7 +240,7 @@ struct LossRun {
                             tokenWeights = convert<Real>(in.tokenWeights),
                             perceptionWeights = convert<Real>(in.perceptionWeights);
     logProbs.assign(static_cast<size_t>(in.rows()), Real(-99));
-    entropies = logProbs;
+    maskedLogProbs = entropies = slopes = logProbs;
     T filler;
     papo::fromFloat(7.0f, &filler);
     if (!inPlace) logitsGrad.assign(logits.size(), filler);
@@ -176,6 +253,7 @@ struct LossRun {
     args.logits = matrix(logits, in);
     args.maskedLogits = matrix(maskedLogits, in);
     args.tokens = view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32);
+    if (!in.rowIndex.empty()) args.rowIndex = view(in.rowIndex.data(), in.rows(), 1, 1, PAPO_INT32);
     args.responseMask = maskView(in.responseMask);
     args.oldLogProbs = vectorView(old);
     args.refLogProbs = vectorView(ref);
@@ -187,12 +265,17 @@ struct LossRun {
     args.logitsGrad = inPlace ? args.logits : matrix(logitsGrad, in);
     args.maskedLogitsGrad = inPlace ? args.maskedLogits : matrix(maskedLogitsGrad, in);
     args.outLogProbs = vectorView(logProbs);
+    args.outMaskedLogProbs = vectorView(maskedLogProbs);
     args.outEntropies = vectorView(entropies);
+    args.logProbsGrad = vectorView(slopes);
     args.gradNorm = 1;
     status = papo_loss_workspace(engine, &args, &workspaceBytes);
     if (status != PAPO_OK) return;
     Workspace workspace;
-    status = papo_loss(engine, &args, workspace.ofSize(workspaceBytes), workspaceBytes);
+    void* const memory = workspace.ofSize(workspaceBytes);
+    const long before = allocations;
+    status = papo_loss(engine, &args, memory, workspaceBytes);
+    allocationsInCall = allocations - before;
     if (inPlace) {
       logitsGrad = logits;
       maskedLogitsGrad = maskedLogits;
@@ -210,16 +293,16 @@ struct LossRun {
   std::vector<T> strided(const std::vector<double>& dense, const LossInputs& in, float padding) {
     T filler;
     papo::fromFloat(padding, &filler);
-    std::vector<T> out(static_cast<size_t>(in.rows() * stride), filler);
+    std::vector<T> out(static_cast<size_t>(in.matrixRows() * stride), filler);
     const std::vector<T> values = convert<T>(dense);
-    for (int64_t row = 0; row < in.rows(); ++row)
+    for (int64_t row = 0; row < in.matrixRows(); ++row)
       std::memcpy(&out[static_cast<size_t>(row * stride)],
                   &values[static_cast<size_t>(row * in.vocabSize)],
                   static_cast<size_t>(in.vocabSize) * sizeof(T));
     return out;
   }
   papo_tensor matrix(const std::vector<T>& v, const LossInputs& in) const {
-    return view(v.data(), in.rows(), in.vocabSize, stride, dtypeOf<T>());
+    return view(v.data(), in.matrixRows(), in.vocabSize, stride, dtypeOf<T>());
   }
 };
 

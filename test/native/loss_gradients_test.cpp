@@ -10,43 +10,6 @@ using namespace papo_test;
 
 namespace {
 
-// An objective with every option drawn at random, away from the degenerate.
-papo_objective randomObjective(unsigned seed) {
-  std::mt19937 g(seed);
-  const auto pick = [&](int count) {
-    return static_cast<int32_t>(g() % static_cast<unsigned>(count));
-  };
-  papo_objective o = profile("papoG");
-  o.temperature = pick(2) ? 1 : 0.7;
-  o.dualClip = pick(2) ? 3 : 1.4;
-  o.ratioCap = pick(3) ? INFINITY : 1.15;
-  o.ratioLevel = pick(2);
-  o.surrogate = pick(4) == 0;
-  o.topEntropyFraction = pick(3) ? 1 : 0.6;
-  o.topEntropyScope = pick(2);
-  o.refKlCoef = 0.3;
-  o.refKlEstimator = pick(4);
-  o.refKlRatioCorrection = pick(2);
-  o.perceptionKlCoef = 0.4;
-  o.perceptionKlEstimator = pick(5);
-  o.perceptionRatio = pick(2);
-  o.perceptionGradient = pick(2);
-  o.perceptionKlCap = pick(3) ? INFINITY : 0.3;
-  o.perceptionTopFraction = pick(3) ? 1 : 0.5;
-  o.entropyCoef = 0.2;
-  o.maskedEntropyCoef = 0.15;
-  o.entropyEstimator = pick(2);
-  o.entropyGradient = pick(4) != 0;
-  o.sftCoef = pick(2) ? 0.1 : 0;
-  o.reduction = pick(3);
-  o.maxLength = 9;
-  o.normalizer = pick(3) ? 0 : 11;
-  o.tokenNormalizer = pick(3) ? 0 : 13;
-  o.paddingInAuxiliaryTerms = pick(4) == 0;
-  o.lossScale = pick(2) ? 1 : -2.5;
-  return o;
-}
-
 LossInputs tinyInputs(unsigned seed) { return LossInputs::random(seed, 3, 4, 7); }
 
 using Reference = LossRun<double, double>;

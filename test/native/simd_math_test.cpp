@@ -13,6 +13,7 @@
 #include "cpu/simd_avx2.h"
 #include "cpu/simd_avx512.h"
 #endif
+#include "cpu/simd_neon.h"
 
 #define PAPO_SIMD portable
 #include "cpu/simd_math-inl.h"
@@ -32,12 +33,21 @@ PAPO_TARGET_BEGIN(PAPO_AVX512_FEATURES)
 PAPO_TARGET_END
 #undef PAPO_SIMD
 #endif
+#ifdef PAPO_NEON_KERNELS
+#define PAPO_SIMD neon
+#include "cpu/simd_math-inl.h"
+#include "simd_math_test-inl.h"
+#undef PAPO_SIMD
+#endif
 
 int main() {
   papo::portable::testAll("portable");
 #ifdef PAPO_X86_KERNELS
   if (papo::findInstructionSet("avx2")->supported()) papo::avx2::testAll("avx2");
   if (papo::findInstructionSet("avx512")->supported()) papo::avx512::testAll("avx512");
+#endif
+#ifdef PAPO_NEON_KERNELS
+  papo::neon::testAll("neon");
 #endif
   return papo_test::finish();
 }

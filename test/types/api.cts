@@ -1,12 +1,16 @@
 // The public API as a CommonJS TypeScript program sees it. Compiled only.
 import {
+  CollapseMonitor,
+  DynamicSampler,
   Engine,
   groupAdvantages,
   linearAnnealing,
   lossFromLogits,
   lossFromLogProbs,
   maskPatches,
+  overlongPenalties,
   PapoError,
+  perceptionSchedule,
   profiles,
   randomPatchMask,
   resolveObjective,
@@ -14,6 +18,8 @@ import {
   tokenLogProbs,
 } from 'papo-kernels'
 import type {
+  CollapseReport,
+  CollapseStatus,
   LossFromLogitsInputs,
   LossSummary,
   Metrics,
@@ -43,6 +49,15 @@ const objective: Objective = resolveObjective({
   maxLength: 1024,
 })
 const coefficient: number = linearAnnealing({ start: 1, end: 0, steps: 10 })(3)
+const scheduled: Objective = resolveObjective({
+  profile: 'papoD',
+  ...perceptionSchedule({ start: 0.02, end: 0, steps: 10 })(3),
+})
+const sampler = new DynamicSampler({ targetGroups: 8, fallback: 'keep' })
+const kept: Int32Array = sampler.result().rows
+const report: CollapseReport = new CollapseMonitor().observe({ step: 0, metrics, reward: 1 })
+const status: CollapseStatus = report.status
+const penalties: Tensor = overlongPenalties(tokens, { maxLength: 8, cacheLength: 2 })
 const half: TensorLike = Tensor.from(new Uint16Array(2), { dtype: 'bfloat16' })
 const mask: Tensor = maskPatches(new Uint8Array(4), {
   height: 2,
@@ -53,6 +68,7 @@ const name: ProfileName = objective.profile
 const code: PapoErrorCode = new PapoError('ERR_OVERLAP', 'text').code
 
 export { code, coefficient, gradient, half, lean, logProbs, loss, mask, metrics, name, slopes }
+export { kept, penalties, scheduled, status }
 
 // --- what must not compile -----------------------------------------------------------------------
 
@@ -80,6 +96,10 @@ Tensor.zeros([1], 'float8')
 new Tensor(floats)
 // @ts-expect-error made by Engine.open()
 new Engine()
+// @ts-expect-error the target is missing
+new DynamicSampler({})
+// @ts-expect-error a misspelt metric
+new CollapseMonitor().observe({ step: 0, metrics: { perceptionKL: 1 } })
 // @ts-expect-error the seed is missing
 randomPatchMask({ height: 2, width: 2 })
 // @ts-expect-error temperature is a number

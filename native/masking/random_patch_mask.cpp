@@ -1,0 +1,25 @@
+// Masks that are drawn: each value from its own counter.
+#include "masking/masking.h"
+#include "masking/philox.h"
+
+extern "C" papo_status papo_random_patch_mask(papo_engine* engine,
+                                              const papo_random_patch_mask_args* args) {
+  using namespace papo;
+  PAPO_TRY(requireArgs(engine, args));
+  if (!(args->ratio >= 0 && args->ratio <= 1))
+    return fail(PAPO_INVALID_OPTION, "ratio: expected a number of 0 to 1, got %g", args->ratio);
+  const int64_t patches = args->patchMask.rows;
+  if (patches > INT32_MAX)
+    return fail(PAPO_INVALID_SHAPE, "patchMask: expected fewer than 2^31 patches, got %lld",
+                static_cast<long long>(patches));
+  PAPO_TRY(requireVector({"patchMask", &args->patchMask}, patches, dtypeBit(PAPO_UINT8)));
+  auto* mask = static_cast<uint8_t*>(args->patchMask.data);
+  for (int64_t i = 0; i < patches; ++i) {
+    const PhiloxBlock block =
+        philox({static_cast<uint32_t>(i), args->image, static_cast<uint32_t>(args->prompt),
+                static_cast<uint32_t>(args->prompt >> 32)},
+               args->seed);
+    mask[i] = uniform(block.words[0]) < args->ratio;
+  }
+  return PAPO_OK;
+}

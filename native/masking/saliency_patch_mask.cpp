@@ -1,0 +1,136 @@
+// The most salient cells of a frame, by a radix selection that needs no memory: the key of the last
+// chosen cell is found byte by byte, from counts of the keys that share its beginning.
+#include "masking/masking.h"
+
+namespace papo {
+namespace {
+
+struct CellGrid {
+  explicit CellGrid(const papo_saliency_patch_mask_args& a)
+      : rows(cellsAlong(a.height, a.mergeSize)), columns(cellsAlong(a.width, a.mergeSize)) {}
+
+  int64_t rows, columns;
+
+  int64_t cells() const { return rows * columns; }
+};
+
+papo_status checkSaliencyPatchMask(const papo_engine* engine,
+                                   const papo_saliency_patch_mask_args* a) {
+  PAPO_TRY(requireArgs(engine, a));
+  PAPO_TRY(requireSize("frames", a->frames, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("height", a->height, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("width", a->width, PAPO_INVALID_SHAPE));
+  PAPO_TRY(requireSize("mergeSize", a->mergeSize, PAPO_INVALID_OPTION));
+  const int64_t cells = CellGrid(*a).cells();
+  if (a->count < 0 || a->count > cells)
+    return fail(PAPO_INVALID_OPTION, "count: expected 0 to %lld cells, got %lld",
+                static_cast<long long>(cells), static_cast<long long>(a->count));
+  PAPO_TRY(
+      requireMatrix({"saliency", &a->saliency}, a->frames * a->height, a->width, kFloatDTypes));
+  PAPO_TRY(requireVector({"patchMask", &a->patchMask}, a->frames * cells, dtypeBit(PAPO_UINT8)));
+  return requireDisjoint({{"saliency", &a->saliency}}, {{"patchMask", &a->patchMask}}, {});
+}
+
+inline double widened(double value) { return value; }
+template <class T>
+double widened(T value) {
+  return toFloat(value);
+}
+
+// Mean over the patches of a cell, in the order of their rows.
+template <class T>
+double saliencyOf(const papo_saliency_patch_mask_args& a, const CellGrid& grid, int64_t frame,
+                  int64_t cell) {
+  const int64_t top = cell / grid.columns * a.mergeSize, left = cell % grid.columns * a.mergeSize;
+  const int64_t bottom = std::min(top + a.mergeSize, a.height);
+  const int64_t right = std::min(left + a.mergeSize, a.width);
+  const auto* values = static_cast<const T*>(a.saliency.data);
+  double sum = 0;
+  for (int64_t y = top; y < bottom; ++y) {
+    const T* row = values + (frame * a.height + y) * a.saliency.rowStride;
+    for (int64_t x = left; x < right; ++x) sum += widened(row[x]);
+  }
+  return sum / static_cast<double>((bottom - top) * (right - left));
+}
+
+// Whole numbers in the order of the doubles: the bits, all flipped where negative. Both zeros are one.
+uint64_t orderedKey(double value) {
+  const double positiveZero = value + 0.0;
+  uint64_t bits;
+  std::memcpy(&bits, &positiveZero, sizeof bits);
+  constexpr uint64_t kSign = uint64_t{1} << 63;
+  return bits & kSign ? ~bits : bits | kSign;
+}
+
+// The count-th largest key, and how many of those equal to it belong to the count largest.
+struct Threshold {
+  uint64_t key;
+  int64_t equal;
+};
+
+template <class Key>
+Threshold selectLargest(int64_t count, int64_t cells, const Key& keyOf) {
+  Threshold threshold{0, count};
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    int64_t counts[256] = {};
+    for (int64_t i = 0; i < cells; ++i) {
+      const uint64_t key = keyOf(i);
+      // Shifts in two steps: the first round compares no bits at all.
+      if (key >> shift >> 8 == threshold.key >> shift >> 8) ++counts[key >> shift & 0xff];
+    }
+    uint64_t byte = 255;
+    for (; byte > 0 && counts[byte] < threshold.equal; --byte) threshold.equal -= counts[byte];
+    threshold.key |= byte << shift;
+  }
+  return threshold;
+}
+
+template <class T>
+papo_status requireOrdered(const papo_saliency_patch_mask_args& a, const CellGrid& grid) {
+  for (int64_t frame = 0; frame < a.frames; ++frame) {
+    for (int64_t cell = 0; cell < grid.cells(); ++cell) {
+      if (std::isnan(saliencyOf<T>(a, grid, frame, cell)))
+        return fail(PAPO_INVALID_VALUE,
+                    "saliency: expected numbers, got NaN in cell %lld of frame %lld",
+                    static_cast<long long>(cell), static_cast<long long>(frame));
+    }
+  }
+  return PAPO_OK;
+}
+
+template <class T>
+papo_status maskMostSalient(const papo_saliency_patch_mask_args& a) {
+  const CellGrid grid(a);
+  const int64_t cells = grid.cells();
+  PAPO_TRY(requireOrdered<T>(a, grid));
+  auto* mask = static_cast<uint8_t*>(a.patchMask.data);
+  if (a.count == 0) {
+    std::memset(mask, 0, static_cast<size_t>(a.frames * cells));
+    return PAPO_OK;
+  }
+  for (int64_t frame = 0; frame < a.frames; ++frame) {
+    const auto keyOf = [&](int64_t cell) {
+      return orderedKey(saliencyOf<T>(a, grid, frame, cell));
+    };
+    Threshold threshold = selectLargest(a.count, cells, keyOf);
+    for (int64_t cell = 0; cell < cells; ++cell) {
+      const uint64_t key = keyOf(cell);
+      mask[frame * cells + cell] =
+          key > threshold.key || (key == threshold.key && threshold.equal-- > 0);
+    }
+  }
+  return PAPO_OK;
+}
+
+}  // namespace
+}  // namespace papo
+
+extern "C" papo_status papo_saliency_patch_mask(papo_engine* engine,
+                                                const papo_saliency_patch_mask_args* args) {
+  using namespace papo;
+  PAPO_TRY(checkSaliencyPatchMask(engine, args));
+  papo_status status = PAPO_INTERNAL;
+  visitDType(args->saliency.dtype,
+             [&](auto element) { status = maskMostSalient<decltype(element)>(*args); });
+  return status;
+}
