@@ -44,6 +44,19 @@ papo_status checkArguments(const papo_engine* engine, const papo_token_log_probs
       {});
 }
 
+papo_status requireOwnWorkspace(const papo_token_log_probs_args& a, const void* workspace,
+                                size_t bytes) {
+  const papo_tensor view = bytesView(workspace, bytes);
+  return requireDisjoint({{"logits", &a.logits},
+                          {"tokens", &a.tokens},
+                          {"rowIndex", &a.rowIndex},
+                          {"responseMask", &a.responseMask},
+                          {"logProbs", &a.logProbs},
+                          {"entropies", &a.entropies},
+                          {"logSumExps", &a.logSumExps}},
+                         {{"workspace", &view}}, {});
+}
+
 TokenArguments tokenArguments(const papo_token_log_probs_args& a) {
   return {a.logits, a.tokens, a.rowIndex};
 }
@@ -123,6 +136,7 @@ extern "C" papo_status papo_token_log_probs(papo_engine* engine,
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);
   PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));
+  PAPO_TRY(requireOwnWorkspace(*args, workspace, sizes.used()));
   Arena arena(workspace);
   Workspace laidOut = Workspace::layOut(&arena, *args);
   PAPO_TRY(readTokens(*args, &laidOut));

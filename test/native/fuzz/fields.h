@@ -11,8 +11,11 @@ enum class Extent {
   token,            // [N]
   tokenOrResponse,  // [N] or [B]
   metrics,
-  pixels,   // [height * width, channels]
-  patches,  // [patches]
+  image,      // [imageRows, imageColumns], rows may be strided
+  cells,      // [cells] of a frame or of all
+  everyCell,  // [frames * cells]
+  oneOrChannels,
+  grid,  // [images, 3]
 };
 
 enum class Content {
@@ -24,7 +27,9 @@ enum class Content {
   rows,      // int32 in [0, logits rows)
   groups,    // int32
   mask,      // uint8 0 or 1
-  bytes,     // uint8
+  pixels,    // of the call's image dtype
+  fill,      // float64, whole numbers that a byte holds
+  grid,      // int32, the patches of the call's images
   metrics,   // float64
 };
 
@@ -52,9 +57,10 @@ template <>
 struct Fields<papo_token_log_probs_args> {
   using Args = papo_token_log_probs_args;
   static constexpr Field<Args> all[] = {
-      PAPO_IN(logits, matrix, logits, 100),    PAPO_IN(tokens, token, tokens, 100),
-      PAPO_IN(responseMask, token, mask, 50),  PAPO_OUT(logProbs, token, logProbs, 100),
-      PAPO_OUT(entropies, token, weights, 50), PAPO_OUT(logSumExps, token, weights, 50),
+      PAPO_IN(logits, matrix, logits, 100),     PAPO_IN(tokens, token, tokens, 100),
+      PAPO_IN(rowIndex, token, rows, 100),      PAPO_IN(responseMask, token, mask, 50),
+      PAPO_OUT(logProbs, token, logProbs, 100), PAPO_OUT(entropies, token, weights, 50),
+      PAPO_OUT(logSumExps, token, weights, 50),
   };
 };
 
@@ -71,6 +77,7 @@ struct Fields<papo_loss_args> {
       PAPO_IN(maskedEntropies, token, weights, 100),
       PAPO_IN(exactPerceptionKl, token, weights, 100),
       PAPO_IN(tokens, token, tokens, 100),
+      PAPO_IN(rowIndex, token, rows, 100),
       PAPO_IN(responseMask, token, mask, 80),
       PAPO_IN(oldLogProbs, token, logProbs, 80),
       PAPO_IN(refLogProbs, token, logProbs, 80),
@@ -110,16 +117,36 @@ template <>
 struct Fields<papo_mask_patches_args> {
   using Args = papo_mask_patches_args;
   static constexpr Field<Args> all[] = {
-      PAPO_IN(image, pixels, bytes, 100),
-      PAPO_IN(patchMask, patches, mask, 100),
-      PAPO_OUT(out, pixels, bytes, 100),
+      PAPO_IN(image, image, pixels, 100),
+      PAPO_IN(patchMask, cells, mask, 100),
+      PAPO_IN(fill, oneOrChannels, fill, 50),
+      PAPO_OUT(out, image, pixels, 100),
+  };
+};
+
+template <>
+struct Fields<papo_mask_patch_rows_args> {
+  using Args = papo_mask_patch_rows_args;
+  static constexpr Field<Args> all[] = {
+      PAPO_IN(rows, image, pixels, 100),        PAPO_IN(gridThw, grid, grid, 100),
+      PAPO_IN(patchMask, everyCell, mask, 100), PAPO_IN(fill, oneOrChannels, fill, 50),
+      PAPO_OUT(out, image, pixels, 100),
   };
 };
 
 template <>
 struct Fields<papo_random_patch_mask_args> {
   using Args = papo_random_patch_mask_args;
-  static constexpr Field<Args> all[] = {PAPO_OUT(patchMask, patches, mask, 100)};
+  static constexpr Field<Args> all[] = {PAPO_OUT(patchMask, everyCell, mask, 100)};
+};
+
+template <>
+struct Fields<papo_saliency_patch_mask_args> {
+  using Args = papo_saliency_patch_mask_args;
+  static constexpr Field<Args> all[] = {
+      PAPO_IN(saliency, image, pixels, 100),
+      PAPO_OUT(patchMask, everyCell, mask, 100),
+  };
 };
 
 #undef PAPO_IN
@@ -130,7 +157,9 @@ struct InPlacePair {
   const char* input;
   const char* output;
 };
-constexpr InPlacePair kInPlace[] = {
-    {"logits", "logitsGrad"}, {"maskedLogits", "maskedLogitsGrad"}, {"image", "out"}};
+constexpr InPlacePair kInPlace[] = {{"logits", "logitsGrad"},
+                                    {"maskedLogits", "maskedLogitsGrad"},
+                                    {"image", "out"},
+                                    {"rows", "out"}};
 
 }  // namespace papo_fuzz
