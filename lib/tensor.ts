@@ -178,18 +178,16 @@ export function describeTensor(tensor: Tensor): string {
 function requireShape(shape: readonly number[]): readonly number[] {
   if (!Array.isArray(shape) || shape.length === 0)
     throw invalid('ERR_INVALID_SHAPE', 'shape', 'an array of dimensions', describe(shape))
-  for (const dimension of shape) {
-    if (!Number.isSafeInteger(dimension) || dimension < 1)
-      throw invalid(
-        'ERR_INVALID_SHAPE',
-        'shape',
-        'whole numbers of at least 1',
-        `[${shape.join(', ')}]`,
-      )
-  }
-  if (!Number.isSafeInteger(elementsOf(shape)))
-    throw invalid('ERR_INVALID_SHAPE', 'shape', 'at most 2^53 elements', `[${shape.join(', ')}]`)
-  return Object.freeze([...shape])
+  const dimensions: readonly number[] = Object.freeze([...shape])
+  const isWhole = (dimension: unknown) => Number.isSafeInteger(dimension) && Number(dimension) >= 1
+  const expected = !dimensions.every(isWhole)
+    ? 'whole numbers of at least 1'
+    : !Number.isSafeInteger(elementsOf(dimensions))
+      ? 'at most 2^53 elements'
+      : undefined
+  if (expected === undefined) return dimensions
+  const received = `[${dimensions.map(describe).join(', ')}]`
+  throw invalid('ERR_INVALID_SHAPE', 'shape', expected, received)
 }
 
 function requireRowStride(rowStride: unknown, shape: readonly number[]): number {

@@ -44,6 +44,19 @@ papo_status checkArguments(const papo_engine* engine, const papo_token_log_probs
       {});
 }
 
+papo_status requireOwnWorkspace(const papo_token_log_probs_args& a, const void* workspace,
+                                size_t bytes) {
+  const papo_tensor view = bytesView(workspace, bytes);
+  return requireDisjoint({{"logits", &a.logits},
+                          {"tokens", &a.tokens},
+                          {"rowIndex", &a.rowIndex},
+                          {"responseMask", &a.responseMask},
+                          {"logProbs", &a.logProbs},
+                          {"entropies", &a.entropies},
+                          {"logSumExps", &a.logSumExps}},
+                         {{"workspace", &view}}, {});
+}
+
 TokenArguments tokenArguments(const papo_token_log_probs_args& a) {
   return {a.logits, a.tokens, a.rowIndex};
 }
@@ -67,18 +80,6 @@ papo_status readTokens(const papo_token_log_probs_args& a, Workspace* w) {
       PAPO_TRY(readMask({"responseMask", &a.responseMask}, token, &w->counts[token]));
   }
   return w->tokens.read(tokenArguments(a), [w](int64_t token) { return w->counts[token]; });
-}
-
-// Ids and rows of the tokens are in the workspace, and are addresses.
-papo_status requireOwnWorkspace(const papo_token_log_probs_args& a, const void* workspace,
-                                size_t bytes) {
-  const papo_tensor view = bytesView(workspace, bytes);
-  const NamedTensor argument{"workspace", &view};
-  const NamedTensor others[] = {{"logits", &a.logits},        {"tokens", &a.tokens},
-                                {"rowIndex", &a.rowIndex},    {"responseMask", &a.responseMask},
-                                {"logProbs", &a.logProbs},    {"entropies", &a.entropies},
-                                {"logSumExps", &a.logSumExps}};
-  return requireDisjoint({others, sizeof others / sizeof others[0]}, {&argument, 1}, {});
 }
 
 template <class Real>

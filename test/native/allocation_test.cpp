@@ -17,12 +17,6 @@ using namespace papo_test;
 
 namespace {
 
-#if defined(PAPO_HAS_ASAN) || defined(PAPO_HAS_TSAN)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 std::atomic<long> allocations{0};
 std::atomic<long> failingAllocation{-1};  // the one that fails, counted from 0; -1: none
 

@@ -12,3 +12,13 @@
 #define PAPO_HAS_TSAN 1
 #endif
 #endif
+
+namespace papo_test {
+
+#if defined(PAPO_HAS_ASAN) || defined(PAPO_HAS_TSAN)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+}  // namespace papo_test

@@ -11,10 +11,11 @@ enum class Extent {
   token,            // [N]
   tokenOrResponse,  // [N] or [B]
   metrics,
-  pixels,    // rows of pixels, or of patches; they may be strided
-  channels,  // [channels] or [1]
-  cells,     // [cells]
-  grid,      // [1, 3]
+  image,      // [imageRows, imageColumns], rows may be strided
+  cells,      // [cells] of a frame or of all
+  everyCell,  // [frames * cells]
+  oneOrChannels,
+  grid,  // [images, 3]
 };
 
 enum class Content {
@@ -26,8 +27,9 @@ enum class Content {
   rows,      // int32 in [0, logits rows)
   groups,    // int32
   mask,      // uint8 0 or 1
-  fill,      // float64 that every dtype holds
-  grid,      // int32 t, h, w
+  pixels,    // of the call's image dtype
+  fill,      // float64, whole numbers that a byte holds
+  grid,      // int32, the patches of the call's images
   metrics,   // float64
 };
 
@@ -55,9 +57,10 @@ template <>
 struct Fields<papo_token_log_probs_args> {
   using Args = papo_token_log_probs_args;
   static constexpr Field<Args> all[] = {
-      PAPO_IN(logits, matrix, logits, 100),    PAPO_IN(tokens, token, tokens, 100),
-      PAPO_IN(responseMask, token, mask, 50),  PAPO_OUT(logProbs, token, logProbs, 100),
-      PAPO_OUT(entropies, token, weights, 50), PAPO_OUT(logSumExps, token, weights, 50),
+      PAPO_IN(logits, matrix, logits, 100),     PAPO_IN(tokens, token, tokens, 100),
+      PAPO_IN(rowIndex, token, rows, 100),      PAPO_IN(responseMask, token, mask, 50),
+      PAPO_OUT(logProbs, token, logProbs, 100), PAPO_OUT(entropies, token, weights, 50),
+      PAPO_OUT(logSumExps, token, weights, 50),
   };
 };
 
@@ -74,6 +77,7 @@ struct Fields<papo_loss_args> {
       PAPO_IN(maskedEntropies, token, weights, 100),
       PAPO_IN(exactPerceptionKl, token, weights, 100),
       PAPO_IN(tokens, token, tokens, 100),
+      PAPO_IN(rowIndex, token, rows, 100),
       PAPO_IN(responseMask, token, mask, 80),
       PAPO_IN(oldLogProbs, token, logProbs, 80),
       PAPO_IN(refLogProbs, token, logProbs, 80),
@@ -113,10 +117,10 @@ template <>
 struct Fields<papo_mask_patches_args> {
   using Args = papo_mask_patches_args;
   static constexpr Field<Args> all[] = {
-      PAPO_IN(image, pixels, logits, 100),
+      PAPO_IN(image, image, pixels, 100),
       PAPO_IN(patchMask, cells, mask, 100),
-      PAPO_IN(fill, channels, fill, 50),
-      PAPO_OUT(out, pixels, logits, 100),
+      PAPO_IN(fill, oneOrChannels, fill, 50),
+      PAPO_OUT(out, image, pixels, 100),
   };
 };
 
@@ -124,23 +128,25 @@ template <>
 struct Fields<papo_mask_patch_rows_args> {
   using Args = papo_mask_patch_rows_args;
   static constexpr Field<Args> all[] = {
-      PAPO_IN(rows, pixels, logits, 100),   PAPO_IN(gridThw, grid, grid, 100),
-      PAPO_IN(patchMask, cells, mask, 100), PAPO_IN(fill, channels, fill, 50),
-      PAPO_OUT(out, pixels, logits, 100),
+      PAPO_IN(rows, image, pixels, 100),        PAPO_IN(gridThw, grid, grid, 100),
+      PAPO_IN(patchMask, everyCell, mask, 100), PAPO_IN(fill, oneOrChannels, fill, 50),
+      PAPO_OUT(out, image, pixels, 100),
   };
-};
-
-template <>
-struct Fields<papo_saliency_patch_mask_args> {
-  using Args = papo_saliency_patch_mask_args;
-  static constexpr Field<Args> all[] = {PAPO_IN(saliency, pixels, logits, 100),
-                                        PAPO_OUT(patchMask, cells, mask, 100)};
 };
 
 template <>
 struct Fields<papo_random_patch_mask_args> {
   using Args = papo_random_patch_mask_args;
-  static constexpr Field<Args> all[] = {PAPO_OUT(patchMask, cells, mask, 100)};
+  static constexpr Field<Args> all[] = {PAPO_OUT(patchMask, everyCell, mask, 100)};
+};
+
+template <>
+struct Fields<papo_saliency_patch_mask_args> {
+  using Args = papo_saliency_patch_mask_args;
+  static constexpr Field<Args> all[] = {
+      PAPO_IN(saliency, image, pixels, 100),
+      PAPO_OUT(patchMask, everyCell, mask, 100),
+  };
 };
 
 #undef PAPO_IN

@@ -60,6 +60,8 @@ inline Sizes sizesOf(papo_engine* engine, Source* source) {
   Sizes sizes;
   sizes.responses = source->between(1, 4);
   sizes.rows = sizes.logitsRows = sizes.responses * source->between(1, 5);
+  sizes.sharesRows = source->percent(40);
+  if (sizes.sharesRows) sizes.logitsRows = source->between(1, sizes.rows + 2);
   sizes.vocabSize = source->percent(95) ? source->between(1, 70) : source->between(1000, 5000);
   const bool reference = isReference(engine);
   sizes.logitsDType = static_cast<int32_t>(source->below(reference ? 4 : 3));
@@ -140,6 +142,7 @@ inline void fuzzTokenLogProbs(Source* source) {
   args.size = wildSize<papo_token_log_probs_args>(source);
   args.temperature = source->percent(90) ? 0.7 : wildNumber(source);
   call.describe(&args);
+  if (!call.sizes.sharesRows) call.drop(&args, {&papo_token_log_probs_args::rowIndex});
   call.mutateViews();
   call.makeTensors();
   call.workspace = [&](size_t* bytes) {
@@ -156,11 +159,12 @@ inline void chooseBranches(Call* call, papo_loss_args* args) {
   using Args = papo_loss_args;
   Source& source = *call->source;
   if (source.percent(3)) return;
+  if (!call->sizes.sharesRows) call->drop(args, {&Args::rowIndex});
   const bool logits = source.percent(75), maskedLogits = logits && source.percent(60);
   if (logits)
     call->drop(args, {&Args::logProbs, &Args::entropies, &Args::exactPerceptionKl});
   else
-    call->drop(args, {&Args::logits, &Args::logitsGrad});
+    call->drop(args, {&Args::logits, &Args::logitsGrad, &Args::rowIndex});
   if (maskedLogits)
     call->drop(args, {&Args::maskedLogProbs, &Args::maskedEntropies});
   else
@@ -218,33 +222,34 @@ inline int64_t wildLength(int64_t length, Source* source) {
                        (int64_t{1} << 20) + 1, length + 1});
 }
 
-inline int32_t imageDType(Source* source) {
-  return source->pick({PAPO_UINT8, PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64});
-}
+inline int64_t cellsAlong(int64_t length, int64_t side) { return (length + side - 1) / side; }
 
-inline int64_t cellsOf(int64_t height, int64_t width, int64_t side) {
-  return ((height + side - 1) / side) * ((width + side - 1) / side);
+inline int32_t imageDType(Source* source) {
+  return source->pick(
+      {PAPO_UINT8, PAPO_UINT8, PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64});
 }
 
 inline void fuzzMaskPatches(Source* source) {
   Call call("papo_mask_patches", source);
   papo_engine* engine = pickEngine(source);
   const int64_t height = source->between(1, 20), width = source->between(1, 20);
-  const int64_t frames = source->between(1, 3), channels = source->between(1, 4);
   const int64_t patchSize = source->between(1, 12), mergeSize = source->between(1, 2);
-  const bool planar = source->percent(50), perFrame = source->percent(50);
-  call.sizes.logitsDType = imageDType(source);
-  call.sizes.pixelRows = frames * height * (planar ? channels : 1);
-  call.sizes.pixelColumns = width * (planar ? 1 : channels);
-  call.sizes.channels = channels;
-  call.sizes.cells = cellsOf(height, width, patchSize * mergeSize) * (perFrame ? frames : 1);
+  const bool planar = source->percent(50);
+  Sizes& sizes = call.sizes;
+  sizes.channels = source->between(1, 4);
+  sizes.frames = source->between(1, 3);
+  sizes.imageRows = sizes.frames * height * (planar ? sizes.channels : 1);
+  sizes.imageColumns = width * (planar ? 1 : sizes.channels);
+  sizes.cells =
+      cellsAlong(height, patchSize * mergeSize) * cellsAlong(width, patchSize * mergeSize);
+  sizes.imageDType = imageDType(source);
   papo_mask_patches_args args{};
   args.size = wildSize<papo_mask_patches_args>(source);
-  args.layout = source->percent(98) ? planar : static_cast<int32_t>(source->between(-2, 5));
-  args.frames = wildLength(frames, source);
+  args.layout = source->percent(97) ? static_cast<int32_t>(planar) : 2;
+  args.frames = wildLength(sizes.frames, source);
   args.height = wildLength(height, source);
   args.width = wildLength(width, source);
-  args.channels = wildLength(channels, source);
+  args.channels = wildLength(sizes.channels, source);
   args.patchSize = wildLength(patchSize, source);
   args.mergeSize = wildLength(mergeSize, source);
   call.describe(&args);
@@ -257,21 +262,21 @@ inline void fuzzMaskPatches(Source* source) {
 inline void fuzzMaskPatchRows(Source* source) {
   Call call("papo_mask_patch_rows", source);
   papo_engine* engine = pickEngine(source);
-  const int64_t mergeSize = source->between(1, 3), channels = source->between(1, 3);
+  const int64_t mergeSize = source->between(1, 3);
   const bool perToken = source->percent(50);
-  const int64_t tokens = source->between(1, 4) * source->between(1, 3);
-  int32_t* grid = call.sizes.grid;
-  grid[0] = static_cast<int32_t>(source->between(1, 3));
-  grid[1] = static_cast<int32_t>(mergeSize * tokens);
-  grid[2] = static_cast<int32_t>(mergeSize * source->between(1, 4));
-  call.sizes.logitsDType = imageDType(source);
-  call.sizes.pixelRows = int64_t{grid[0]} * grid[1] * grid[2];
-  call.sizes.pixelColumns = channels * source->between(1, 8);
-  call.sizes.channels = channels;
-  call.sizes.cells = call.sizes.pixelRows / (perToken ? mergeSize * mergeSize : 1);
+  Sizes& sizes = call.sizes;
+  sizes.images = source->between(1, 3);
+  sizes.grid[0] = source->between(1, 2);
+  sizes.grid[1] = mergeSize * source->between(1, 3);
+  sizes.grid[2] = mergeSize * source->between(1, 3);
+  sizes.channels = source->between(1, 3);
+  sizes.imageRows = sizes.images * sizes.grid[0] * sizes.grid[1] * sizes.grid[2];
+  sizes.imageColumns = sizes.channels * source->between(1, 8);
+  sizes.cells = sizes.imageRows / (perToken ? mergeSize * mergeSize : 1);
+  sizes.imageDType = imageDType(source);
   papo_mask_patch_rows_args args{};
   args.size = wildSize<papo_mask_patch_rows_args>(source);
-  args.unit = source->percent(98) ? perToken : static_cast<int32_t>(source->between(-2, 5));
+  args.unit = source->percent(97) ? static_cast<int32_t>(perToken) : -1;
   args.mergeSize = wildLength(mergeSize, source);
   call.describe(&args);
   call.mutateViews();
@@ -284,19 +289,20 @@ inline void fuzzSaliencyPatchMask(Source* source) {
   Call call("papo_saliency_patch_mask", source);
   papo_engine* engine = pickEngine(source);
   const int64_t height = source->between(1, 12), width = source->between(1, 12);
-  const int64_t frames = source->between(1, 3), mergeSize = source->between(1, 3);
-  const int64_t cells = cellsOf(height, width, mergeSize);
-  call.sizes.logitsDType = source->pick({PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64});
-  call.sizes.pixelRows = frames * height;
-  call.sizes.pixelColumns = width;
-  call.sizes.cells = frames * cells;
+  const int64_t mergeSize = source->between(1, 4);
+  Sizes& sizes = call.sizes;
+  sizes.frames = source->between(1, 3);
+  sizes.imageRows = sizes.frames * height;
+  sizes.imageColumns = width;
+  sizes.cells = cellsAlong(height, mergeSize) * cellsAlong(width, mergeSize);
+  sizes.imageDType = source->pick({PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64});
   papo_saliency_patch_mask_args args{};
   args.size = wildSize<papo_saliency_patch_mask_args>(source);
-  args.frames = wildLength(frames, source);
+  args.frames = wildLength(sizes.frames, source);
   args.height = wildLength(height, source);
   args.width = wildLength(width, source);
   args.mergeSize = wildLength(mergeSize, source);
-  args.count = wildLength(source->below(cells + 1), source);
+  args.count = wildLength(source->between(0, sizes.cells), source);
   call.describe(&args);
   call.mutateViews();
   call.makeTensors();
@@ -367,20 +373,10 @@ inline void fuzzNames(Source* source) {
 inline void fuzzOnce(const uint8_t* data, size_t size) {
   Source source(data, size);
   using Operation = void (*)(Source*);
-  const Operation operations[] = {fuzzLoss,
-                                  fuzzLoss,
-                                  fuzzLoss,
-                                  fuzzLoss,
-                                  fuzzTokenLogProbs,
-                                  fuzzTokenLogProbs,
-                                  fuzzAdvantages,
-                                  fuzzAdvantages,
-                                  fuzzMaskPatches,
-                                  fuzzMaskPatchRows,
-                                  fuzzRandomPatchMask,
-                                  fuzzSaliencyPatchMask,
-                                  fuzzNames,
-                                  fuzzEngine};
+  const Operation operations[] = {
+      fuzzLoss,          fuzzLoss,       fuzzLoss,        fuzzLoss,          fuzzTokenLogProbs,
+      fuzzTokenLogProbs, fuzzAdvantages, fuzzAdvantages,  fuzzMaskPatches,   fuzzRandomPatchMask,
+      fuzzNames,         fuzzEngine,     fuzzMaskPatches, fuzzMaskPatchRows, fuzzSaliencyPatchMask};
   source.pick(operations)(&source);
 }
 

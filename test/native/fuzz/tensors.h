@@ -14,9 +14,10 @@ namespace papo_fuzz {
 
 struct Sizes {
   int64_t rows = 1, responses = 1, logitsRows = 1, vocabSize = 1;
-  int64_t pixelRows = 1, pixelColumns = 1, channels = 1, cells = 1;
-  int32_t grid[3] = {1, 1, 1};
-  int32_t logitsDType = PAPO_FLOAT32, realDType = PAPO_FLOAT32;
+  bool sharesRows = false;  // with a row index
+  int64_t imageRows = 1, imageColumns = 1, channels = 1, frames = 1, cells = 1, images = 1;
+  int64_t grid[3] = {1, 1, 1};
+  int32_t logitsDType = PAPO_FLOAT32, realDType = PAPO_FLOAT32, imageDType = PAPO_UINT8;
 };
 
 struct Tensor {
@@ -38,8 +39,10 @@ inline int32_t dtypeOf(Content content, const Sizes& sizes) {
       return PAPO_INT32;
     case Content::mask:
       return PAPO_UINT8;
-    case Content::fill:
+    case Content::pixels:
+      return sizes.imageDType;
     case Content::metrics:
+    case Content::fill:
       return PAPO_FLOAT64;
     default:
       return sizes.realDType;
@@ -64,21 +67,25 @@ inline papo_tensor validView(Extent extent, Content content, const Sizes& sizes,
     case Extent::metrics:
       view.rows = PAPO_METRIC_COUNT;
       break;
-    case Extent::pixels:
-      view.rows = sizes.pixelRows;
-      view.columns = sizes.pixelColumns;
-      break;
-    case Extent::channels:
-      view.rows = source->percent(50) ? sizes.channels : 1;
+    case Extent::image:
+      view.rows = sizes.imageRows;
+      view.columns = sizes.imageColumns;
       break;
     case Extent::cells:
-      view.rows = sizes.cells;
+      view.rows = sizes.cells * (source->percent(50) ? sizes.frames : 1);
+      break;
+    case Extent::everyCell:
+      view.rows = sizes.cells * sizes.frames;
+      break;
+    case Extent::oneOrChannels:
+      view.rows = source->percent(50) ? sizes.channels : 1;
       break;
     case Extent::grid:
+      view.rows = sizes.images;
       view.columns = 3;
       break;
   }
-  const bool isMatrix = extent == Extent::matrix || extent == Extent::pixels;
+  const bool isMatrix = extent == Extent::matrix || extent == Extent::image;
   const bool padded = isMatrix && source->percent(30);
   view.rowStride = view.columns + (padded ? source->between(1, 9) : 0);
   return view;
@@ -165,7 +172,8 @@ inline void store(const papo_tensor& view, int64_t row, int64_t column, double v
   }
 }
 
-inline double validValue(Content content, int64_t index, const Sizes& sizes, Source* source) {
+inline double validValue(Content content, int64_t row, int64_t column, const Sizes& sizes,
+                         Source* source) {
   const auto less = [&](int64_t bound) {
     return static_cast<double>(source->noise() %
                                static_cast<uint64_t>(std::max<int64_t>(1, bound)));
@@ -182,13 +190,14 @@ inline double validValue(Content content, int64_t index, const Sizes& sizes, Sou
     case Content::rows:
       return less(sizes.logitsRows);
     case Content::groups:
-      return static_cast<double>(index % std::max<int64_t>(1, sizes.rows / 3));
+      return static_cast<double>(row % std::max<int64_t>(1, sizes.rows / 3));
     case Content::mask:
       return less(4) != 0;
+    case Content::pixels:
     case Content::fill:
       return less(256);
     case Content::grid:
-      return sizes.grid[index % 3];
+      return static_cast<double>(sizes.grid[column % 3]);
     default:
       return 2 * source->uniform() - 0.5;
   }
@@ -200,8 +209,7 @@ inline void fill(const Tensor& tensor, const Sizes& sizes, Source* source) {
   const double factor = tensor.content == Content::groups ? source->pick({1, 1, -1, 100003}) : 1;
   for (int64_t row = 0; row < view.rows; ++row)
     for (int64_t column = 0; column < view.columns; ++column)
-      store(view, row, column,
-            factor * validValue(tensor.content, row * view.columns + column, sizes, source));
+      store(view, row, column, factor * validValue(tensor.content, row, column, sizes, source));
 }
 
 // One value that is rare or wrong; of logits also a whole row.
