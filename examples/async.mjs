@@ -2,28 +2,26 @@
 // turns, and a call that waits can be given up.
 import { lossFromLogitsAsync, Tensor, tokenLogProbsAsync } from 'papo-kernels'
 
-const [tokens, vocabSize] = [128, 50_000]
-const logits = Tensor.from(
-  Float32Array.from({ length: tokens * vocabSize }, (_, i) => Math.sin(i)),
-  { shape: [1, tokens, vocabSize] },
-)
+const [tokens, vocabSize] = [256, 100_000]
+const data = new Float32Array(tokens * vocabSize).map((_, i) => i % 7)
+const logits = Tensor.from(data, { shape: [1, tokens, vocabSize] })
 const inputs = { logits, tokens: new Int32Array(tokens), advantages: Float32Array.of(1) }
 
 let turns = 0
 const clock = setInterval(() => ++turns, 1)
 const scored = await tokenLogProbsAsync({ logits, tokens: inputs.tokens })
 const policy = { ...inputs, oldLogProbs: scored.logProbs }
-const first = lossFromLogitsAsync(policy, 'grpo')
+const wanted = ['grpo', 'dapo', 'cispo'].map((profile) => lossFromLogitsAsync(policy, profile))
 const unwanted = new AbortController()
-const second = lossFromLogitsAsync(policy, 'grpo', { signal: unwanted.signal })
+const last = lossFromLogitsAsync(policy, 'drGrpo', { signal: unwanted.signal })
 unwanted.abort()
 
-const reason = await second.then(
+const reason = await last.then(
   () => 'none',
   (error) => error.name,
 )
-const { loss, metrics } = await first
+const losses = await Promise.all(wanted)
 clearInterval(clock)
-console.log(`second call: ${reason}`)
-console.log(`first call: loss ${loss.toFixed(4)}, ratio ${metrics.ratioMean.toFixed(4)}`)
+console.log(`losses: ${losses.map(({ loss }) => loss.toFixed(4)).join(' ')}`)
+console.log(`the last call: ${reason}`)
 console.log(`the event loop turned meanwhile: ${turns > 0}`)

@@ -64,8 +64,6 @@ papo_status checkMaskPatchRows(const papo_engine* engine, const papo_mask_patch_
   PAPO_TRY(requireSize("mergeSize", a->mergeSize, PAPO_INVALID_OPTION));
   const papo_tensor& rows = a->rows;
   PAPO_TRY(requireMatrix({"rows", &rows}, rows.rows, rows.columns, kImageDTypes));
-  if (rows.rows < 1 || rows.columns < 1)
-    return fail(PAPO_INVALID_SHAPE, "rows: expected at least one row and one column");
   PAPO_TRY(requireMatrix({"out", &a->out}, rows.rows, rows.columns,
                          1u << static_cast<unsigned>(rows.dtype)));
   PAPO_TRY(checkGrids(*a));
