@@ -65,7 +65,12 @@ const logProbInputs = () => ({
 
 const targets: readonly Target[] = [
   ofObjects('lossFromLogits', () => {
-    const inputs = { ...lossInputs(), maskedLogProbs: undefined, cuSeqlens: undefined }
+    const inputs = {
+      ...lossInputs(),
+      maskedLogProbs: undefined,
+      cuSeqlens: undefined,
+      rowIndex: undefined,
+    }
     const gradients = { logitsGrad: like(inputs.logits), maskedLogitsGrad: like(inputs.logits) }
     const options = { perToken: true, gradient: 'new', gradNorm: true, ...gradients }
     return [inputs, { profile: 'papoExact', perceptionGradient: 'both', sftCoef: 1 }, options]
@@ -109,21 +114,88 @@ const targets: readonly Target[] = [
       inPlace: true,
     },
   ]),
-  ofValues('maskPatchRows', ['rows'], () => [
-    { rows: numbers(24 * 6, 1) },
+  ofValues('maskPatches', ['image'], () => [
+    { image: Tensor.zeros([2, 3, 4, 5], 'float16') },
     {
-      gridThw: [[1, 4, 6]],
       patchMask: new Uint8Array(6).fill(1),
-      unit: 'token',
-      mergeSize: 2,
+      layout: 'planar',
+      patchSize: 2,
       fill: [1, 2, 3],
-      inPlace: true,
+      mergeSize: 1,
+      out: Tensor.zeros([2, 3, 4, 5], 'float16'),
     },
   ]),
-  ofValues('saliencyPatchMask', ['saliency'], () => [
-    { saliency: Tensor.from(numbers(12, 1), { shape: [3, 4] }) },
-    { count: 3, mergeSize: 2 },
+  ofValues('maskPatchRows', ['rows'], () => [
+    { rows: Tensor.zeros([20, 6]) },
+    {
+      gridThw: [
+        [1, 2, 2],
+        [2, 2, 4],
+      ],
+      patchMask: new Uint8Array(20).fill(1),
+      unit: 'patch',
+      mergeSize: 2,
+      fill: [-1, 0.5, 2],
+      out: Tensor.zeros([20, 6]),
+    },
   ]),
+  ofValues('randomPatchMasks', ['images'], () => [
+    {
+      images: [
+        { height: 30, width: 40 },
+        { height: 28, width: 28, frames: 2 },
+      ],
+    },
+    { patchSize: 14, mergeSize: 2, ratio: 0.5, seed: 1n, prompt: 2 },
+  ]),
+  ofValues('saliencyPatchMask', ['saliency'], () => [
+    { saliency: Tensor.from(numbers(12, 3), { shape: [3, 4] }) },
+    { count: 1, ratio: undefined, mergeSize: 2 },
+  ]),
+  ofObjects('responseRowIndex', () => [{ promptLengths: [2, 3], responseLengths: [3, [1, 2]] }]),
+  ofValues('selectGroups', ['metric', 'groupIds'], () => [
+    { metric: numbers(6, 2), groupIds: Int32Array.of(1, 1, 2, 2, 3, 3) },
+    { low: 0, high: 1, targetGroups: 2 },
+  ]),
+  ofValues('overlongPenalties', ['lengths'], () => [
+    { lengths: Int32Array.of(1, 5, 9) },
+    { maxLength: 8, cacheLength: 4, dtype: 'float64' },
+  ]),
+  ofValues('overlongMask', ['lengths'], () => [
+    { lengths: Int32Array.of(1, 5, 9) },
+    { maxLength: 8, finished: Uint8Array.of(1, 1, 0) },
+  ]),
+  ofObjects('perceptionSchedule', () => [
+    { start: 0.02, end: 0, steps: 10, entropyCoef: 0.1, maskedEntropyCoef: 0.1, shape: 'cosine' },
+  ]),
+  {
+    name: 'DynamicSampler',
+    valid: () => [
+      { targetGroups: 1, maxRounds: 1, fallback: 'keep', low: 0, high: 1 },
+      Float32Array.of(0, 1, 0, 1),
+      Int32Array.of(0, 0, 1, 1),
+    ],
+    run: (options, metric, groupIds) => {
+      const sampler = new papo.DynamicSampler(options as never)
+      sampler.add(metric as never, groupIds as never)
+      papo.DynamicSampler.fromJSON(sampler.toJSON(), options as never).result()
+    },
+  },
+  {
+    name: 'AdaptiveKlController',
+    valid: () => [{ start: 0.1, target: 0.2, horizon: 10 }, 0.3, 2],
+    run: (options, kl, steps) =>
+      new papo.AdaptiveKlController(options as never).update(kl as never, steps as never),
+  },
+  {
+    name: 'CollapseMonitor',
+    valid: () => [
+      { window: 3, smoothing: 0.5, patience: 2, noise: 3 },
+      { step: 0, metrics: { perceptionKl: 0.1, meanEntropy: 1 }, reward: 0.5 },
+    ],
+    run: (options, observation) =>
+      new papo.CollapseMonitor(options as never).observe(observation as never),
+  },
   ofObjects('resolveObjective', () => [{ profile: 'papoG', perceptionKlCoef: 0.1 }]),
   ofObjects('linearAnnealing', () => [{ start: 1, end: 0, steps: 3 }]),
   {

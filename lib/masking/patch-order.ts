@@ -24,7 +24,7 @@ export function requireGrids(value: unknown, mergeSize: number): readonly GridTh
         'ERR_INVALID_OPTION',
         'gridThw',
         `[t, h, w] with h and w multiples of ${mergeSize}`,
-        `${Array.isArray(grid) ? `[${grid.join(', ')}]` : describe(grid)} at index ${i}`,
+        `${Array.isArray(grid) ? `[${grid.map(describe).join(', ')}]` : describe(grid)} at index ${i}`,
       )
   }
   return value as readonly GridThw[]

@@ -165,7 +165,11 @@ void endsWithJobsWaiting() {
     queue.push(probe(&owner, 1, &log, &gate));
     queue.push(probe(&owner, 2, &log));
     waitFor(log.started, 1);
-    opener = std::thread([&] { gate.open(); });
+    // Opens when the destructor has dropped the waiting job.
+    opener = std::thread([&] {
+      waitFor(log.alive, 1);
+      gate.open();
+    });
   }
   opener.join();
   CHECK(log.alive.load() == 0);
