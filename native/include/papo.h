@@ -2,7 +2,8 @@
  *
  * Rules that hold for every function:
  * - Data is described by papo_tensor views; the library owns none of it and keeps no pointer after a call.
- * - Workspace is the caller's: ask papo_*_workspace for the bytes, hand in that many, aligned to 64.
+ * - Workspace is the caller's: ask papo_*_workspace for the bytes, hand in that many, aligned to 64,
+ *   apart from every argument.
  * - Nothing is allocated, synchronised or communicated inside a computation.
  * - A function returns PAPO_OK or a status; papo_last_message() then names the argument, what was
  *   expected and what came. Outputs are untouched unless the function says otherwise.
@@ -43,7 +44,8 @@ typedef enum papo_status {
   PAPO_INVALID_DTYPE = 3,
   PAPO_INVALID_SHAPE = 4,
   PAPO_INVALID_VALUE = 5, /* token id outside the vocabulary, mask value other than 0 and 1, ... */
-  PAPO_OVERLAP = 6,       /* an output overlaps another argument other than exactly in place */
+  PAPO_OVERLAP = 6,       /* an output or the workspace overlaps another argument other than exactly
+                             in place */
   PAPO_WORKSPACE_TOO_SMALL = 7,
   PAPO_UNAVAILABLE = 8, /* device or instruction set that this machine or build does not have */
   PAPO_OUT_OF_MEMORY = 9,
