@@ -92,10 +92,7 @@ papo_status requireOwnWorkspace(const papo_advantages_args& a, const void* works
 }
 
 papo_status checkArguments(const papo_engine* engine, const papo_advantages_args* a) {
-  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
-  if (!a) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
-  if (a->size != sizeof *a)
-    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *a, a->size);
+  PAPO_TRY(requireArgs(engine, a));
   PAPO_TRY(checkOptions(*a));
   const int64_t rows = a->rewards.rows;
   if (isPresent(a->rewards) && rows < 1)

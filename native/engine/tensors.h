@@ -9,6 +9,17 @@
 
 namespace papo {
 
+// What every function of papo.h takes: an engine, and arguments of this version.
+template <class Args>
+papo_status requireArgs(const papo_engine* engine, const Args* args) {
+  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
+  if (!args) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
+  if (args->size != sizeof *args)
+    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
+                args->size);
+  return PAPO_OK;
+}
+
 inline bool isPresent(const papo_tensor& tensor) { return tensor.data != nullptr; }
 
 struct NamedTensor {

@@ -308,15 +308,6 @@ class LossCall {
   bool exactKl_ = false;
 };
 
-papo_status checkHandles(const papo_engine* engine, const papo_loss_args* args) {
-  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
-  if (!args) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
-  if (args->size != sizeof *args)
-    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
-                args->size);
-  return PAPO_OK;
-}
-
 template <class Real>
 papo_status runLoss(papo_engine* engine, const papo_loss_args& args, const Responses& responses,
                     void* memory, size_t bytes) {
@@ -335,7 +326,7 @@ papo_status runLoss(papo_engine* engine, const papo_loss_args& args, const Respo
 extern "C" papo_status papo_loss_workspace(const papo_engine* engine, const papo_loss_args* args,
                                            size_t* bytes) {
   using namespace papo;
-  PAPO_TRY(checkHandles(engine, args));
+  PAPO_TRY(requireArgs(engine, args));
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
@@ -351,7 +342,7 @@ extern "C" papo_status papo_loss_workspace(const papo_engine* engine, const papo
 extern "C" papo_status papo_loss(papo_engine* engine, const papo_loss_args* args, void* workspace,
                                  size_t workspaceBytes) {
   using namespace papo;
-  PAPO_TRY(checkHandles(engine, args));
+  PAPO_TRY(requireArgs(engine, args));
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
   return engine->isReference()

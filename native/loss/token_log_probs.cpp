@@ -8,10 +8,7 @@ namespace papo {
 namespace {
 
 papo_status checkArguments(const papo_engine* engine, const papo_token_log_probs_args* a) {
-  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
-  if (!a) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
-  if (a->size != sizeof *a)
-    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *a, a->size);
+  PAPO_TRY(requireArgs(engine, a));
   if (!(a->temperature > 0) || a->temperature > 1e30)
     return fail(PAPO_INVALID_OPTION, "temperature: expected a finite number > 0, got %g",
                 a->temperature);

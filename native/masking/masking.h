@@ -21,16 +21,6 @@ constexpr unsigned kImageDTypes = kFloatDTypes | dtypeBit(PAPO_UINT8);
 // How many cells of side cover so many pixels or patches.
 inline int64_t cellsAlong(int64_t length, int64_t side) { return (length + side - 1) / side; }
 
-template <class Args>
-papo_status requireArgs(const papo_engine* engine, const Args* args) {
-  if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
-  if (!args) return fail(PAPO_INVALID_ARGUMENT, "args: expected arguments, got null");
-  if (args->size != sizeof *args)
-    return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
-                args->size);
-  return PAPO_OK;
-}
-
 inline papo_status requireSize(const char* name, int64_t value, papo_status status) {
   if (value >= 1 && value <= kSizeLimit) return PAPO_OK;
   return fail(status, "%s: expected 1 to %lld, got %lld", name, static_cast<long long>(kSizeLimit),
