@@ -3,9 +3,7 @@
 #include <new>
 #include <system_error>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "cpu/spin.h"
 
 namespace papo {
 namespace {
@@ -13,23 +11,6 @@ namespace {
 // Turns of waiting before a thread sleeps: some tens of microseconds, the time it takes to wake a
 // sleeping one, so that a dispatch right after another does not pay for it.
 constexpr int kSpins = 2000;
-
-inline void pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-template <class Condition>
-bool spinUntil(Condition condition) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (condition()) return true;
-    pause();
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -73,7 +54,7 @@ void ThreadPool::dispatch(const Job& job) {
   started_.notify_all();
   work(job, 0);
   const auto done = [this] { return pending_ == 0; };
-  if (spinUntil(done)) return;
+  if (spinUntil(kSpins, done)) return;
   std::unique_lock<std::mutex> lock(mutex_);
   finished_.wait(lock, done);
 }
@@ -81,7 +62,7 @@ void ThreadPool::dispatch(const Job& job) {
 void ThreadPool::serve(int thread) {
   for (uint64_t seen = 0;; ++seen) {
     const auto called = [this, seen] { return generation_ != seen || stopping_; };
-    if (!spinUntil(called)) {
+    if (!spinUntil(kSpins, called)) {
       std::unique_lock<std::mutex> lock(mutex_);
       started_.wait(lock, called);
     }

@@ -5,7 +5,15 @@
 #include <new>
 #include <utility>
 
+#include "cpu/spin.h"
+
 namespace papo {
+namespace {
+
+// About 100 microseconds: a caller that awaits each call before the next is back by then.
+constexpr int kSpins = 10000;
+
+}  // namespace
 
 JobQueue* JobQueue::ofDevice(int32_t device) {
   static std::mutex mutex;
@@ -27,6 +35,7 @@ JobQueue::~JobQueue() {
     const std::lock_guard<std::mutex> lock(mutex_);
     waiting_.clear();
     stopping_ = true;
+    isIdle_ = false;
   }
   arrived_.notify_all();
   if (thread_.joinable()) thread_.join();
@@ -36,6 +45,7 @@ void JobQueue::push(std::unique_ptr<Job> job) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!thread_.joinable()) thread_ = std::thread([this] { serve(); });
   waiting_.push_back(std::move(job));
+  isIdle_ = false;
   arrived_.notify_one();
 }
 
@@ -62,6 +72,12 @@ void JobQueue::giveUp(const void* owner) {
 void JobQueue::serve() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
+    isIdle_ = waiting_.empty() && !stopping_;
+    if (isIdle_) {
+      lock.unlock();
+      spinUntil(kSpins, [this] { return !isIdle_; });
+      lock.lock();
+    }
     arrived_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
     if (waiting_.empty()) return;
     std::unique_ptr<Job> job = std::move(waiting_.front());

@@ -3,6 +3,7 @@
 // them uses all cores. Everything in the process that uses the device stands in the same line.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -58,6 +59,7 @@ class JobQueue {
   std::deque<std::unique_ptr<Job>> waiting_;
   const void* running_ = nullptr;  // owner of the job that runs
   bool stopping_ = false;
+  std::atomic<bool> isIdle_{true};  // nothing waits, and the end is not near
   std::thread thread_;
 };
 
