@@ -55,12 +55,16 @@ papo_status checkMaskPatches(const papo_engine* engine, const papo_mask_patches_
                          {{"out", &a->out}}, {{&a->image, &a->out}});
 }
 
-// 16 bytes of any alignment and type; a vector extension that GCC and Clang share.
-using Bytes = uint8_t __attribute__((vector_size(16), aligned(1), may_alias));
+// A vector extension that GCC and Clang share.
+using Bytes = uint8_t __attribute__((vector_size(16)));
 constexpr int64_t kVector = sizeof(Bytes);
 
-inline Bytes load(const uint8_t* from) { return *reinterpret_cast<const Bytes*>(from); }
-inline void store(Bytes bytes, uint8_t* to) { *reinterpret_cast<Bytes*>(to) = bytes; }
+inline Bytes load(const uint8_t* from) {
+  Bytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return bytes;
+}
+inline void store(Bytes bytes, uint8_t* to) { std::memcpy(to, &bytes, sizeof bytes); }
 
 // out = in where keep, else pattern, whose other bytes are 0; null: all are. in may be out.
 void select(const uint8_t* in, const uint8_t* keep, const uint8_t* pattern, uint8_t* out,
