@@ -45,7 +45,7 @@ export {
   remaxAdvantages,
   remaxAdvantagesAsync,
 } from './advantages'
-export type { Queued, QueueOptions } from './queue'
+export type { AbortSignalLike, Queued, QueueOptions } from './queue'
 
 export type {
   GroupAdvantagesOptions,

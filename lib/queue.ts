@@ -5,9 +5,17 @@ import { protect, release } from './in-flight'
 import { addon } from './native'
 import type { NativeJobs } from './native'
 
+/** What is used of an AbortSignal, so that these types need neither those of Node nor of the DOM. */
+export interface AbortSignalLike {
+  readonly aborted: boolean
+  readonly reason: unknown
+  addEventListener(type: 'abort', listener: () => void): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
 export interface QueueOptions {
-  /** Gives the call up if it has not begun: it then rejects with the signal's reason. */
-  signal?: AbortSignal
+  /** An AbortSignal. Gives the call up if it has not begun: it then rejects with the reason. */
+  signal?: AbortSignalLike
 }
 
 /** What every async form takes beside the options of the function that it is the form of. */
@@ -35,7 +43,7 @@ function settled(job: number, code: PapoErrorCode | undefined, message: string |
  */
 export function runQueued<Result>(
   call: PreparedCall<Result>,
-  signal: AbortSignal | undefined,
+  signal: AbortSignalLike | undefined,
 ): Promise<Result> {
   if (signal?.aborted) return Promise.reject(signal.reason)
   return new Promise((resolve, reject) => {
@@ -95,7 +103,7 @@ function lostBuffer(argument: string): PapoError {
 /** The signal, and the options without it, which the sync form knows. */
 export function takeSignal<Options extends object>(
   options: Queued<Options>,
-): [AbortSignal | undefined, Options] {
+): [AbortSignalLike | undefined, Options] {
   if (typeof options !== 'object' || options === null || !('signal' in options))
     return [undefined, options]
   const { signal, ...rest } = options

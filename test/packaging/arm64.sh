@@ -21,7 +21,7 @@ mkdir "$folder/addon"
 copy_sources "$folder/addon"
 (
   cd "$folder/addon"
-  npm_config_nodedir=$folder/package npm run prebuild:arm64
+  JOBS=max npm_config_nodedir=$folder/package npm run prebuild:arm64
 )
 ls -l "$folder/addon/prebuilds/linux-arm64/papo-kernels.glibc.node"
 node_arm64 -e 'require("node:assert").equal(require("papo-kernels").instructionSets()[0], "neon")'
