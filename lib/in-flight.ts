@@ -23,6 +23,28 @@ function probeTransfer(): boolean {
   }
 }
 
+const pageBytes = 65536
+const unclonable = () => {}
+const refusalOfFunction = transferRefusal(new ArrayBuffer(8))
+
+// A buffer is refused before the function is, so nothing is ever transferred here.
+function transferRefusal(buffer: ArrayBuffer): string {
+  try {
+    structuredClone(unclonable, { transfer: [buffer] })
+    return ''
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/**
+ * Whether to mark a buffer. Nobody can transfer that of a WebAssembly.Memory, whole pages long, but
+ * the memory itself detaches it to grow, and Node 24 would end the process where it is marked.
+ */
+function isTransferable(buffer: ArrayBuffer): boolean {
+  return buffer.byteLength % pageBytes !== 0 || transferRefusal(buffer) === refusalOfFunction
+}
+
 /**
  * Keeps buffers from being detached while a queued call uses them, until release().
  *
@@ -33,7 +55,7 @@ export function protect(buffers: Iterable<ArrayBufferLike>): void {
   for (const buffer of buffers) {
     if (!types.isArrayBuffer(buffer)) continue
     if (!marked.has(buffer)) {
-      markAsUntransferable(buffer)
+      if (isTransferable(buffer)) markAsUntransferable(buffer)
       marked.add(buffer)
     }
     if (transferIgnoresMark) countUse(buffer, 1)

@@ -29,7 +29,8 @@ function papo(packageFolder: string, args: readonly string[], environment: Envir
   const main = path.join(packageFolder, 'dist/cli/main.js')
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
     encoding: 'utf8',
-    env: { ...process.env, ...environment },
+    // Which binary is looked at is what these tests are about.
+    env: { ...process.env, PAPO_KERNELS_PREBUILD: undefined, ...environment },
   })
   return { status, stdout, stderr }
 }
