@@ -74,7 +74,7 @@ function countUse(buffer: ArrayBuffer, change: 1 | -1): void {
   uses.set(buffer, after)
   if (before === 0)
     for (const name of transfers)
-      Object.defineProperty(buffer, name, { value: refuseTransfer, configurable: true })
+      Reflect.defineProperty(buffer, name, { value: refuseTransfer, configurable: true })
   if (after === 0) for (const name of transfers) Reflect.deleteProperty(buffer, name)
 }
 
