@@ -60,7 +60,7 @@ export async function saliencyPatchMaskAsync(
 
 function prepareSaliencyPatchMask(
   saliency: TensorLike,
-  options: SaliencyPatchMaskOptions = {},
+  options: SaliencyPatchMaskOptions,
 ): PreparedCall<Tensor> {
   requireKeys('options', options, optionNames)
   const tensor = toTensor('saliency', saliency)
