@@ -22,12 +22,17 @@ int hardwareThreads() {
 }  // namespace
 }  // namespace papo
 
+papo_engine::~papo_engine() = default;
+
 using papo::fail;
 
 extern "C" {
 
 int32_t papo_abi_version(void) { return PAPO_ABI_VERSION; }
 const char* papo_version(void) { return PAPO_VERSION; }
+
+int32_t papo_engine_device(const papo_engine* engine) { return engine ? engine->device : PAPO_CPU; }
+void* papo_engine_stream(const papo_engine*) { return nullptr; }
 
 papo_status papo_engine_open(const papo_engine_options* options, papo_engine** engine) {
   if (!options || !engine)

@@ -1,4 +1,5 @@
-// The engine behind the opaque handle: one device, one instruction set, one thread pool.
+// The engine behind the opaque handle: one device, with an instruction set and a thread pool on the
+// CPU, with a stream on CUDA.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +8,22 @@
 #include "cpu/thread_pool.h"
 #include "papo.h"
 
+namespace papo::cuda {
+class Context;  // cuda/context.h
+}
+
 struct papo_engine {
   papo_engine(const papo::InstructionSet* set, int threads) : instructionSet(set), pool(threads) {}
+  papo_engine(const papo_engine&) = delete;
+  papo_engine& operator=(const papo_engine&) = delete;
+  ~papo_engine();
 
   const papo::InstructionSet* instructionSet;
   papo::ThreadPool pool;
+  int32_t device = PAPO_CPU;            // papo_device_kind + 16 * index
+  papo::cuda::Context* cuda = nullptr;  // owned; null on the CPU
 
+  bool isCuda() const { return cuda != nullptr; }
   // The reference computes in double and takes float64 per-token values; the others float32.
   bool isReference() const { return instructionSet == &papo::referenceInstructionSet; }
 };

@@ -9,6 +9,9 @@
  *   expected and what came. Outputs are untouched unless the function says otherwise.
  * - Same inputs, same bits: results depend neither on the number of threads nor on the other rows.
  * - An engine is used from one thread at a time; any number of engines may exist.
+ * - On a CUDA engine all tensors and the workspace are memory of its device (fill and gridThw: of the
+ *   host), and a function returns when its work is in the engine's stream: results, and errors that
+ *   only the device can see, are there after papo_engine_synchronize.
  *
  * Formulas: docs/math.md. Option list: docs/options.md.
  */
@@ -49,7 +52,9 @@ typedef enum papo_status {
   PAPO_WORKSPACE_TOO_SMALL = 7,
   PAPO_UNAVAILABLE = 8, /* device or instruction set that this machine or build does not have */
   PAPO_OUT_OF_MEMORY = 9,
-  PAPO_INTERNAL = 10
+  PAPO_INTERNAL = 10,
+  PAPO_DEVICE_ERROR =
+      11 /* the CUDA driver refused or lost something; the message names its error */
 } papo_status;
 
 /* What went wrong in the last call of this thread that did not return PAPO_OK. */
@@ -86,12 +91,20 @@ typedef struct papo_engine_options {
   int32_t device;             /* papo_device_kind + 16 * index */
   int32_t threads;            /* 0: as many as the processor runs at once */
   const char* instructionSet; /* NULL: the fastest here; a name of papo_instruction_sets, or
-                                 "reference": float64 throughout, in plain loops; the oracle */
+                                 "reference": float64 throughout, in plain loops; the oracle.
+                                 CUDA: NULL or "cuda" */
+  void* stream; /* CUDA: the caller's cudaStream_t, which must outlive the engine (cudaStreamLegacy
+                   for stream 0); NULL: a stream of the engine's own. CPU: NULL */
 } papo_engine_options;
 
 PAPO_API papo_status papo_engine_open(const papo_engine_options* options, papo_engine** engine);
 PAPO_API void papo_engine_close(papo_engine* engine);
+/* Waits for everything that was given to the engine, and reports what only the device could see:
+ * values outside their range (PAPO_INVALID_VALUE; no output of that call or of one behind it was
+ * written) and failures of the device (PAPO_DEVICE_ERROR). On the CPU there is nothing to wait for. */
 PAPO_API papo_status papo_engine_synchronize(papo_engine* engine);
+PAPO_API int32_t papo_engine_device(const papo_engine* engine);
+PAPO_API void* papo_engine_stream(const papo_engine* engine); /* cudaStream_t; NULL on the CPU */
 PAPO_API const char* papo_engine_instruction_set(const papo_engine* engine);
 PAPO_API int32_t papo_engine_threads(const papo_engine* engine);
 
@@ -150,6 +163,55 @@ PAPO_API papo_status papo_cuda_driver_info(papo_cuda_driver* driver);
 PAPO_API papo_status papo_objective_init(const char* profile, papo_objective* objective);
 /* Check every range; names the first option that is outside. */
 PAPO_API papo_status papo_objective_validate(const papo_objective* objective);
+
+/* --- memory of a device -------------------------------------------------------------------------- */
+
+/* All of these take a CUDA engine, and act on its device and in the order of its stream. */
+
+/* Bytes from a stream-ordered pool, aligned to 256; PAPO_OUT_OF_MEMORY names the bytes asked for and
+ * free. Freed in the order of the stream of the engine that frees, any of the device. */
+PAPO_API papo_status papo_memory_allocate(papo_engine* engine, size_t bytes, void** data);
+PAPO_API papo_status papo_memory_free(papo_engine* engine, void* data);
+/* Host memory that the device copies from and to without a detour. */
+PAPO_API papo_status papo_memory_allocate_pinned(papo_engine* engine, size_t bytes, void** data);
+PAPO_API papo_status papo_memory_free_pinned(papo_engine* engine, void* data);
+/* Between any two of device and host memory. Returns when it is queued; with ordinary host memory,
+ * when that may be used again. A copy from the device to host memory is complete after
+ * papo_engine_synchronize. */
+PAPO_API papo_status papo_memory_copy(papo_engine* engine, void* to, const void* from,
+                                      size_t bytes);
+PAPO_API papo_status papo_memory_set(papo_engine* engine, void* data, uint8_t value, size_t bytes);
+PAPO_API papo_status papo_memory_info(papo_engine* engine, size_t* freeBytes, size_t* totalBytes);
+
+/* What the driver says of [data, data + bytes): PAPO_OK only for memory of the engine's device that is
+ * allocated and as long as that; PAPO_INVALID_ARGUMENT says what it is else. */
+PAPO_API papo_status papo_memory_require(papo_engine* engine, const void* data, size_t bytes);
+
+/* Memory shared with another process on the same machine, without a copy. The handle of an
+ * allocation's start and the offset in it travel; memory of papo_memory_allocate cannot be shared,
+ * that of papo_memory_allocate_shareable and of cudaMalloc (PyTorch's) can. The exporter keeps it
+ * alive until every importer has closed it. */
+typedef struct papo_ipc_memory {
+  size_t size;
+  uint8_t handle[64]; /* cudaIpcMemHandle_t */
+  int64_t offset;     /* bytes from the start of the allocation */
+} papo_ipc_memory;
+PAPO_API papo_status papo_memory_allocate_shareable(papo_engine* engine, size_t bytes, void** data);
+PAPO_API papo_status papo_memory_free_shareable(papo_engine* engine, void* data);
+PAPO_API papo_status papo_ipc_export(papo_engine* engine, const void* data, papo_ipc_memory* out);
+/* data is in the other process's allocation, at its offset; close with what open gave. */
+PAPO_API papo_status papo_ipc_open(papo_engine* engine, const papo_ipc_memory* memory, void** data);
+PAPO_API papo_status papo_ipc_close(papo_engine* engine, void* data);
+
+/* A point in a stream. Events of one engine may be waited for by any other of the device; elapsed
+ * gives milliseconds between two that have passed. */
+typedef struct papo_event papo_event;
+PAPO_API papo_status papo_event_create(papo_engine* engine, papo_event** event);
+PAPO_API void papo_event_destroy(papo_event* event);
+PAPO_API papo_status papo_event_record(papo_engine* engine, papo_event* event);
+PAPO_API papo_status papo_event_wait(papo_engine* engine, papo_event* event); /* the stream does */
+PAPO_API papo_status papo_event_synchronize(papo_event* event);               /* the caller does */
+PAPO_API papo_status papo_event_elapsed(papo_event* from, papo_event* to, float* milliseconds);
 
 /* --- log-probs of one branch --------------------------------------------------------------------- */
 

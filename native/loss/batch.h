@@ -3,22 +3,9 @@
 
 #include "engine/arena.h"
 #include "engine/tensors.h"
-#include "loss/token_terms.h"
+#include "loss/token_record.h"
 
 namespace papo {
-
-// Everything known of one token during a call. Real is float, or double for the reference.
-template <class Real>
-struct TokenRecord {
-  TokenInputs<Real> inputs;
-  TokenShares<Real> shares;
-  TokenTerms<Real> terms;
-  TokenSlopes<Real> slopes;
-  bool counts = false;       // responseMask
-  bool contributes = false;  // counts, or is padding that enters the auxiliary terms
-  bool isSft = false;
-  double sumOfSquares = 0;  // of the row's gradients, where asked for; of a row's first token
-};
 
 // Denominators of the means (Eq. 15), from the masks of the whole call.
 struct Denominators {

@@ -161,21 +161,10 @@ class LossCall {
   }
 
   void setInputs(int64_t token, const RowStatistics& statistics) {
-    TokenInputs<Real>& in = batch_[token].inputs;
-    in.logProb = Real(statistics.image.logProb);
-    in.entropy = Real(statistics.image.entropy);
-    if (!isPresent(args_.maskedLogits)) return;
-    in.maskedLogProb = Real(statistics.masked.logProb);
-    in.maskedEntropy = Real(statistics.masked.entropy);
-    in.exactKl = Real(statistics.exactKl);
+    papo::setInputs(statistics, isPresent(args_.maskedLogits), &batch_[token].inputs);
   }
 
-  RowSlopes slopesOf(int64_t token) const {
-    const TokenSlopes<Real>& s = batch_[token].slopes;
-    return {static_cast<double>(s.logProb), static_cast<double>(s.entropy),
-            static_cast<double>(s.maskedLogProb), static_cast<double>(s.maskedEntropy),
-            static_cast<double>(s.exactKl)};
-  }
+  RowSlopes slopesOf(int64_t token) const { return rowSlopes(batch_[token].slopes); }
 
   RowSlopes sharedSlopes(int64_t row, RowStatistics* statistics) const {
     SharedSlopes shared(workspace_.entries + tokens_.place(row));
@@ -220,13 +209,8 @@ class LossCall {
   }
 
   void evaluate(int64_t row) {
-    TokenRecord<Real>& token = batch_[row];
-    if (!token.contributes) return;
-    const Clamped<Real> ratio =
-        tokenLogRatio(objective_, token.inputs, token.counts && isPresent(args_.oldLogProbs));
-    token.terms = tokenTerms(objective_, token.inputs, ratio.value);
-    token.slopes = tokenSlopes(objective_, token.terms, token.shares);
-    token.slopes.logProb += token.slopes.logRatio * ratio.slope;
+    if (batch_[row].contributes)
+      evaluateToken(objective_, isPresent(args_.oldLogProbs), &batch_[row]);
   }
 
   // GSPO: all tokens of a response share the clamped mean of their log-ratios, and the slope in it

@@ -11,14 +11,6 @@ inline bool isTokenLocal(const papo_objective& o) {
          o.perceptionTopFraction >= 1;
 }
 
-// Eq. 9 of one token: clamp(logProb - oldLogProb); 0 with its gradient where there is no old policy.
-template <class Real>
-Clamped<Real> tokenLogRatio(const TokenObjective<Real>& o, const TokenInputs<Real>& in,
-                            bool hasOld) {
-  if (!hasOld) return {0, 1};
-  return clamped(in.logProb - in.oldLogProb, -o.logRatioClamp, o.logRatioClamp);
-}
-
 // Linearly interpolated quantile of values, which are reordered: rank (count - 1) * level. A rank
 // within rounding of an integer is that integer, so that a threshold that is one of the values is
 // that value exactly. NaN where values are empty or hold a NaN.

@@ -4,9 +4,10 @@
 // value is read once, checked, and used from the copy that is made here.
 #pragma once
 
-#include "cpu/rows.h"
 #include "engine/arena.h"
+#include "engine/host_device.h"
 #include "engine/tensors.h"
+#include "loss/row_types.h"
 
 namespace papo {
 
@@ -32,14 +33,16 @@ class TokenRows {
     return PAPO_OK;
   }
 
-  int64_t id(int64_t token) const { return ids_[token]; }
+  PAPO_HOST_DEVICE int64_t id(int64_t token) const { return ids_[token]; }
   // Tokens of a row, in their order.
-  int64_t count(int64_t row) const {
+  PAPO_HOST_DEVICE int64_t count(int64_t row) const {
     return starts_ ? starts_[row + 1] - starts_[row] : int64_t{ids_[row] >= 0};
   }
-  int64_t at(int64_t row, int64_t i) const { return starts_ ? order_[starts_[row] + i] : row; }
+  PAPO_HOST_DEVICE int64_t at(int64_t row, int64_t i) const {
+    return starts_ ? order_[starts_[row] + i] : row;
+  }
   // A place of the row's own in an array over the tokens, count(row) long.
-  int64_t place(int64_t row) const { return starts_ ? starts_[row] : row; }
+  PAPO_HOST_DEVICE int64_t place(int64_t row) const { return starts_ ? starts_[row] : row; }
 
  private:
   papo_status readToken(const TokenArguments& args, int64_t token);

@@ -1,0 +1,65 @@
+// What a CUDA engine is made of: a device, its properties, a stream, and the record in which kernels
+// leave what only they can see.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "cuda/device_error.h"
+#include "papo.h"
+
+namespace papo::cuda {
+
+// What the choice of a launch configuration depends on. The same device gives the same one, so that
+// results are the same bits from run to run.
+struct DeviceProperties {
+  int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  int64_t sharedPerBlock = 0;  // bytes a block may have when it asks (opt-in)
+  int64_t sharedPerMultiprocessor = 0;
+  int64_t l2Bytes = 0;
+
+  bool hasClusters() const { return major >= 9; }
+};
+
+class Context {
+ public:
+  // device: index. stream: the caller's, or null for one of its own.
+  static papo_status open(int device, cudaStream_t stream, Context** out);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  int device() const { return device_; }
+  cudaStream_t stream() const { return stream_; }
+  const DeviceProperties& properties() const { return properties_; }
+  // On the device. Kernels of a call do nothing once it is set.
+  DeviceError* error() const { return error_; }
+
+  // Makes the device current for this thread; the first thing every function of papo.h does.
+  papo_status makeCurrent() const;
+  // Waits, reports what the device found, and clears it.
+  papo_status synchronize();
+
+ private:
+  Context() = default;
+
+  int device_ = 0;
+  cudaStream_t stream_ = nullptr;
+  bool ownsStream_ = false;
+  DeviceProperties properties_;
+  DeviceError* error_ = nullptr;        // device memory
+  DeviceError* errorOnHost_ = nullptr;  // pinned
+};
+
+// The error as a status with a message; what names the operation. Clears errors that are not sticky.
+papo_status deviceFailure(const char* what, cudaError_t error);
+
+#define PAPO_CUDA_TRY(what, expression)                                                        \
+  do {                                                                                         \
+    const cudaError_t papoCudaError = (expression);                                            \
+    if (papoCudaError != cudaSuccess) return ::papo::cuda::deviceFailure(what, papoCudaError); \
+  } while (false)
+
+}  // namespace papo::cuda
