@@ -173,10 +173,9 @@ unsigned __match_any_sync(unsigned m, T v, SIMT_HERE) {
   }
 SIMT_RED(__reduce_add_sync, unsigned, op_add)
 SIMT_RED(__reduce_add_sync, int, op_add)
-SIMT_RED(__reduce_min_sync, unsigned, op_min_u)
-SIMT_RED(__reduce_min_sync, int, op_min_s) SIMT_RED(__reduce_max_sync, unsigned, op_max_u)
-    SIMT_RED(__reduce_max_sync, int, op_max_s) SIMT_RED(__reduce_and_sync, unsigned, op_and)
-        SIMT_RED(__reduce_or_sync, unsigned, op_or)
+SIMT_RED(__reduce_min_sync, unsigned, op_min_u) SIMT_RED(__reduce_min_sync, int, op_min_s)
+    SIMT_RED(__reduce_max_sync, unsigned, op_max_u) SIMT_RED(__reduce_max_sync, int, op_max_s)
+        SIMT_RED(__reduce_and_sync, unsigned, op_and) SIMT_RED(__reduce_or_sync, unsigned, op_or)
             SIMT_RED(__reduce_xor_sync, unsigned, op_xor) inline void __threadfence() {
 }  // one host thread: nothing to do (TSan knows no fences)
 inline void __threadfence_block() {}
@@ -192,8 +191,7 @@ inline void __nanosleep(unsigned, SIMT_HERE) { simt::yield_spin(file_, line_); }
   }
 SIMT_LD(__ldg)
 SIMT_LD(__ldcs)
-SIMT_LD(__ldcg)
-SIMT_LD(__ldca) SIMT_LD(__ldlu) SIMT_LD(__ldcv)
+SIMT_LD(__ldcg) SIMT_LD(__ldca) SIMT_LD(__ldlu) SIMT_LD(__ldcv)
 #define SIMT_ST(name)                     \
   template <class T>                      \
   void name(T* p, T v, SIMT_HERE) {       \
