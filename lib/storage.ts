@@ -5,8 +5,7 @@ import { allocate, bytesOf, viewBuffer } from './dtype'
 import type { DType, TypedArray } from './dtype'
 import { engineHandle } from './engine'
 import type { Engine } from './engine'
-import { fromNative, invalid } from './errors'
-import type { PapoError } from './errors'
+import { fromNative, invalid, PapoError } from './errors'
 import { addon } from './native'
 import type { NativeMemory } from './native'
 
@@ -47,7 +46,12 @@ export function allocateFor(
 ): Storage {
   if (engine.device === 'cpu') return allocate(argument, dtype, elements)
   const handle = engineHandle(engine)
-  return native(() => new addon.DeviceMemory('pool', handle, elements * bytesOf(dtype)))
+  try {
+    return new addon.DeviceMemory('pool', handle, elements * bytesOf(dtype))
+  } catch (cause) {
+    const { code, message } = fromNative(cause)
+    throw new PapoError(code, `${argument}: ${message}`, { argument, cause })
+  }
 }
 
 /** {@link allocateFor}, on memory of a device that other processes may open. */
