@@ -41,7 +41,17 @@
       "cuda/memory.cpp",
       "cuda/pointers.cpp",
       "cuda/ipc.cpp",
-      "cuda/events.cpp"
+      "cuda/events.cpp",
+      "cuda/advantages.cpp",
+      "cuda/group_order.cu",
+      "cuda/batch_sums.cu",
+      "cuda/group_advantages.cu",
+      "cuda/returns.cu",
+      "cuda/patch_mask_values.cu",
+      "cuda/mask_patches.cu",
+      "cuda/mask_patch_rows.cu",
+      "cuda/random_patch_mask.cu",
+      "cuda/saliency_patch_mask.cu"
     ],
     "binding_files": [
       "../bindings/node/addon.cpp",
