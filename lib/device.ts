@@ -12,6 +12,13 @@ export function deviceCode(device: unknown): number {
   return 1 + 16 * Number(index)
 }
 
+/** The code of a CUDA device, which the CPU is not. */
+export function cudaCode(device: unknown): number {
+  const code = deviceCode(device)
+  if (code !== 0) return code
+  throw invalid('ERR_INVALID_OPTION', 'device', "'cuda:<index>'", describe(device))
+}
+
 /** The name of a code that the addon gave. */
 export function deviceName(code: number): Device {
   return code === 0 ? 'cpu' : `cuda:${code >> 4}`

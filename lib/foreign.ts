@@ -1,5 +1,5 @@
 // Memory that this process did not allocate through the package: of other libraries, and of others.
-import { deviceCode } from './device'
+import { cudaCode } from './device'
 import type { Device } from './device'
 import { bytesOf, requireDType } from './dtype'
 import type { DType } from './dtype'
@@ -10,7 +10,7 @@ import { addon } from './native'
 import type { NativeMemory } from './native'
 import { requireInteger, requireKeys } from './options'
 import { extentOf, requireRowStride, requireShape } from './shape'
-import { native } from './storage'
+import { nativeNamed } from './storage'
 
 export interface UnsafePointer {
   /** Address of the first element, as torch.Tensor.data_ptr() gives it; aligned to the dtype. */
@@ -51,7 +51,7 @@ export function requirePointer(value: UnsafePointer): Omit<UnsafePointer, 'rowSt
   requireKeys('options', value, pointerNames)
   const layout = requireLayout(value)
   const { pointer, device } = value
-  deviceCode(device)
+  cudaCode(device)
   const alignment = BigInt(bytesOf(layout.dtype))
   if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 1n << 64n)
     throw invalid('ERR_INVALID_ARGUMENT', 'pointer', 'an address as a bigint', describe(pointer))
@@ -64,7 +64,10 @@ export function requirePointer(value: UnsafePointer): Omit<UnsafePointer, 'rowSt
 export function openPointer(pointer: bigint, layout: Layout, engine: Engine): ForeignTensor {
   const handle = engineHandle(engine)
   const bytes = layout.elements * bytesOf(layout.dtype)
-  const memory = native(() => new addon.DeviceMemory('pointer', handle, bytes, pointer))
+  const memory = nativeNamed(
+    'pointer',
+    () => new addon.DeviceMemory('pointer', handle, bytes, pointer),
+  )
   return { memory, ...layout }
 }
 
@@ -74,7 +77,7 @@ export function requireShareHandle(value: ShareHandle): ShareHandle & Layout {
   if (typeof handle !== 'string' || !/^[0-9a-f]{128}$/.test(handle))
     throw invalid('ERR_INVALID_ARGUMENT', 'handle', '128 hexadecimal digits', describe(handle))
   requireInteger('offset', offset, undefined, 0)
-  deviceCode(value.device)
+  cudaCode(value.device)
   return { ...value, ...requireLayout(value) }
 }
 
@@ -83,13 +86,16 @@ export function openShared(shared: ShareHandle & Layout, engine: Engine): Foreig
   const bytes = elements * bytesOf(dtype)
   const digits = Uint8Array.from(Buffer.from(handle, 'hex'))
   const opener = engineHandle(engine)
-  const memory = native(() => new addon.DeviceMemory('imported', opener, bytes, digits, offset))
+  const memory = nativeNamed(
+    'handle',
+    () => new addon.DeviceMemory('imported', opener, bytes, digits, offset),
+  )
   return { memory, dtype, shape, rowStride }
 }
 
 export function shareMemory(memory: NativeMemory, engine: Engine) {
   const exporter = engineHandle(engine)
-  const { handle, offset } = native(() => memory.share(exporter))
+  const { handle, offset } = nativeNamed('tensor', () => memory.share(exporter))
   return { handle: Buffer.from(handle).toString('hex'), offset }
 }
 

@@ -33,6 +33,17 @@ export function native<Result>(body: () => Result): Result {
   }
 }
 
+/** The same, where messages of the addon speak of data that JavaScript knows by another name. */
+export function nativeNamed<Result>(argument: string, body: () => Result): Result {
+  try {
+    return body()
+  } catch (cause) {
+    const error = fromNative(cause)
+    if (error.argument !== 'data') throw error
+    throw new PapoError(error.code, error.message.replace('data', argument), { argument, cause })
+  }
+}
+
 /**
  * Memory of the engine's device for this many elements; zeroed on the CPU, anything on a device.
  *

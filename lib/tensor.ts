@@ -1,6 +1,6 @@
 import { copyNow, copyQueued } from './copy'
 import type { CopySide } from './copy'
-import { deviceCode } from './device'
+import { cudaCode, deviceCode } from './device'
 import type { Device } from './device'
 import { allocate, decoder, identify, isDetached, requireDType } from './dtype'
 import type { DType, TypedArray } from './dtype'
@@ -390,8 +390,7 @@ function newLike({ shape, dtype }: Tensor, device: Device, engine: Engine | unde
 function engineOfCuda(options: PlacementOptions): Engine {
   requireKeys('options', options, placementNames)
   const device = options.device ?? options.engine?.device ?? 'cuda:0'
-  if (deviceCode(device) === 0)
-    throw invalid('ERR_INVALID_OPTION', 'device', "'cuda:<index>'", "'cpu'")
+  cudaCode(device)
   return chooseEngine(device, options.engine)
 }
 
