@@ -67,6 +67,7 @@ int attribute(cudaDeviceAttr name, int device) {
     case cudaDevAttrClusterLaunch:
       return arch.clusters;
     case cudaDevAttrMemoryPoolsSupported:
+      return options().memoryPools;
     case cudaDevAttrUnifiedAddressing:
     case cudaDevAttrCanMapHostMemory:
     case cudaDevAttrIpcEventSupport:
