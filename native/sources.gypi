@@ -11,6 +11,7 @@
       "loss/selection.cpp",
       "loss/reduction.cpp",
       "loss/loss_checks.cpp",
+      "loss/log_probs_checks.cpp",
       "loss/token_rows.cpp",
       "loss/loss.cpp",
       "loss/token_log_probs.cpp",
@@ -29,7 +30,17 @@
       "cpu/rows_avx512.cpp",
       "cpu/rows_neon.cpp"
     ],
-    "cuda_files": [],
+    "cuda_files": [
+      "cuda/loss.cpp",
+      "cuda/token_log_probs.cpp",
+      "cuda/batch.cu",
+      "cuda/token_sort.cu",
+      "cuda/selection.cu",
+      "cuda/tokens.cu",
+      "cuda/sequence.cu",
+      "cuda/reduction.cu",
+      "cuda/scored_tokens.cu"
+    ],
     "binding_files": [
       "../bindings/node/addon.cpp",
       "../bindings/node/descriptor.cpp",

@@ -7,6 +7,7 @@
 // whatever the threads.
 #include <cstring>
 
+#include "cuda/operations.h"
 #include "engine/engine.h"
 #include "loss/batch.h"
 #include "loss/loss_checks.h"
@@ -288,6 +289,9 @@ extern "C" papo_status papo_loss_workspace(const papo_engine* engine, const papo
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
+#if PAPO_WITH_CUDA
+  if (engine->isCuda()) return cuda::lossWorkspace(*args, responses, bytes);
+#endif
   Arena arena(nullptr);
   if (engine->isReference())
     Workspace<double>::layOut(&arena, *args, responses.rows);
@@ -303,6 +307,10 @@ extern "C" papo_status papo_loss(papo_engine* engine, const papo_loss_args* args
   PAPO_TRY(requireArgs(engine, args));
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
+#if PAPO_WITH_CUDA
+  if (engine->isCuda())
+    return cuda::loss(*engine->cuda, *args, responses, workspace, workspaceBytes);
+#endif
   return engine->isReference()
              ? runLoss<double>(engine, *args, responses, workspace, workspaceBytes)
              : runLoss<float>(engine, *args, responses, workspace, workspaceBytes);

@@ -44,6 +44,13 @@ class TokenRows {
   // A place of the row's own in an array over the tokens, count(row) long.
   PAPO_HOST_DEVICE int64_t place(int64_t row) const { return starts_ ? starts_[row] : row; }
 
+  // For the kernels that fill them.
+  struct Arrays {
+    int32_t *ids, *rows;
+    int64_t *starts, *order;
+  };
+  PAPO_HOST_DEVICE Arrays arrays() const { return {ids_, rows_, starts_, order_}; }
+
  private:
   papo_status readToken(const TokenArguments& args, int64_t token);
   void sortByRow(int64_t tokens, int64_t rows);
