@@ -4,6 +4,9 @@
       "engine/status.cpp",
       "engine/engine.cpp",
       "engine/tensors.cpp",
+      "engine/placement.cpp",
+      "engine/refusals.cpp",
+      "engine/without_cuda.cpp",
       "engine/cuda_driver.cpp",
       "engine/job_queue.cpp",
       "loss/objective.cpp",
@@ -31,6 +34,15 @@
       "cpu/rows_neon.cpp"
     ],
     "cuda_files": [
+      "cuda/context.cpp",
+      "cuda/failures.cpp",
+      "cuda/findings.cpp",
+      "cuda/allocations.cpp",
+      "cuda/memory_pool.cpp",
+      "cuda/memory.cpp",
+      "cuda/pointers.cpp",
+      "cuda/ipc.cpp",
+      "cuda/events.cpp",
       "cuda/loss.cpp",
       "cuda/token_log_probs.cpp",
       "cuda/batch.cu",
@@ -81,6 +93,7 @@
       "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off",
       "-gencode=arch=compute_80,code=sm_80",
       "-gencode=arch=compute_90,code=sm_90",
+      "-gencode=arch=compute_100,code=sm_100",
       "-gencode=arch=compute_90,code=compute_90",
       "-Xfatbin=-compress-all"
     ],
