@@ -2,7 +2,7 @@
 // shares, and against the reference; selection, sequence ratios and sums at awkward sizes; findings.
 #include <cstdio>
 
-#include "../native/loss_case.h"
+#include "../native/check.h"
 #include "loss/objective_table.h"
 #include "token_case.h"
 
@@ -15,7 +15,7 @@ using OnCpu = TokenRun<float>;
 using Exact = TokenRun<double>;
 
 struct Engines {
-  AnyEngine cuda = openAny("cuda"), cpu = openAny("portable"), reference = openAny("reference");
+  Engine cuda = openEngine("cuda"), cpu = openEngine("portable"), reference = openEngine("reference");
 };
 
 // Equal, or both NaN, or the same infinity, or as close as this.

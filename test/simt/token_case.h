@@ -1,10 +1,7 @@
 // papo_loss with log-probs of unequal responses, every input and every per-token output, on any engine.
 #pragma once
 
-#include <cmath>
-#include <random>
-
-#include "engine_case.h"
+#include "../native/loss_case.h"
 
 namespace papo_test {
 

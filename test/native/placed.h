@@ -1,36 +1,32 @@
-// Calls of a CUDA engine with memory of the host: inputs are copied to the device, outputs back, so that
-// one test body runs on every engine, on the emulator and on a device alike.
+// The tensors of a call where its engine wants them: on a CUDA engine inputs are copied to the device and
+// outputs back, so that one test runs on every engine.
 #pragma once
 
-#include <cstring>
+#include <cstdlib>
 #include <map>
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "../native/check.h"
+#include "check.h"
 #include "engine/dtype.h"
 #include "papo.h"
 
 namespace papo_test {
 
-struct CloseEngine {
-  void operator()(papo_engine* engine) const { papo_engine_close(engine); }
-};
-using AnyEngine = std::unique_ptr<papo_engine, CloseEngine>;
+inline bool isCuda(papo_engine* engine) { return papo_engine_device(engine) != PAPO_CPU; }
 
-// "cuda", or an instruction set of the CPU.
-inline AnyEngine openAny(const std::string& name) {
-  papo_engine_options options{};
-  options.size = sizeof options;
-  const bool isCuda = name == "cuda";
-  options.device = isCuda ? PAPO_CUDA : PAPO_CPU;
-  options.threads = isCuda ? 0 : 2;
-  options.instructionSet = name.c_str();
-  papo_engine* engine = nullptr;
-  CHECK(papo_engine_open(&options, &engine) == PAPO_OK);
-  return AnyEngine(engine);
-}
+class Workspace {
+ public:
+  void* ofSize(size_t bytes) {
+    memory_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64));
+    return memory_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  std::unique_ptr<void, Free> memory_;
+};
 
 // The tensors of one call on an engine. On the CPU they are those of the host.
 class Placed {
@@ -45,7 +41,7 @@ class Placed {
 
   // The same view of the device's copy of its memory; views with the same data share it.
   papo_tensor on(papo_tensor tensor) {
-    if (!tensor.data || papo_engine_device(engine_) == PAPO_CPU) return tensor;
+    if (!tensor.data || !isCuda(engine_)) return tensor;
     const auto elements = static_cast<size_t>((tensor.rows - 1) * tensor.rowStride + tensor.columns);
     Copy& copy = copies_[tensor.data];
     if (!copy.data) {
@@ -59,11 +55,7 @@ class Placed {
   }
 
   void* workspace(size_t bytes) {
-    if (papo_engine_device(engine_) == PAPO_CPU) {
-      host_.resize(bytes + 64);
-      const auto at = reinterpret_cast<uintptr_t>(host_.data());
-      return reinterpret_cast<void*>((at + 63) / 64 * 64);
-    }
+    if (!isCuda(engine_)) return host_.ofSize(bytes);
     CHECK(papo_memory_allocate(engine_, bytes, &workspace_) == PAPO_OK);
     // What an earlier call left there is not to matter.
     CHECK(papo_memory_set(engine_, workspace_, 0xa5, bytes) == PAPO_OK);
@@ -72,6 +64,7 @@ class Placed {
 
   // What the call has written, into the memory of the host.
   void fetch() {
+    if (!isCuda(engine_)) return;
     for (const auto& [host, copy] : copies_)
       CHECK(papo_memory_copy(engine_, host, copy.data, copy.bytes) == PAPO_OK);
     CHECK(papo_engine_synchronize(engine_) == PAPO_OK);
@@ -84,7 +77,7 @@ class Placed {
   };
   papo_engine* engine_;
   std::map<void*, Copy> copies_;
-  std::vector<unsigned char> host_;
+  Workspace host_;
   void* workspace_ = nullptr;
 };
 
