@@ -7,21 +7,10 @@
 #include <cstdint>
 
 #include "cuda/device_error.h"
+#include "cuda/device_properties.h"
 #include "papo.h"
 
 namespace papo::cuda {
-
-// What the choice of a launch configuration depends on. The same device gives the same one, so that
-// results are the same bits from run to run.
-struct DeviceProperties {
-  int major = 0, minor = 0;  // compute capability
-  int multiprocessors = 0;
-  int64_t sharedPerBlock = 0;  // bytes a block may have when it asks (opt-in)
-  int64_t sharedPerMultiprocessor = 0;
-  int64_t l2Bytes = 0;
-
-  bool hasClusters() const { return major >= 9; }
-};
 
 class Context {
  public:
