@@ -13,9 +13,10 @@ namespace papo::cuda {
 
 // ---- what a block of the cluster kernel keeps in shared memory ----------------------------------------
 // Tile t of a row belongs to block t mod clusterSize, which has a slot for it: the tile of each branch.
-constexpr int64_t kTileElements = 1024;
-constexpr int64_t kSlotStateBytes = 96;     // results and squares for two rows, and a barrier
-constexpr int64_t kBlockStateBytes = 1024;  // what is known of the row, for two rows
+constexpr int64_t kSlotElements = 1024;
+constexpr int64_t kSlotStateBytes = 88;     // sums and squares for two rows, and a barrier
+constexpr int64_t kTileSumsBytes = 32;      // of every tile of the row, gathered from all blocks
+constexpr int64_t kBlockStateBytes = 1024;  // what else is known of the row
 // The driver keeps 1 KiB of each resident block for itself.
 constexpr int64_t kReservedBytes = 1024;
 
@@ -31,8 +32,8 @@ struct RowShape {
   int elementBytes = 0;  // of the logits
   int branches = 1;      // 2: a pair
 
-  int64_t tiles() const { return (vocabSize + kTileElements - 1) / kTileElements; }
-  int64_t slotBytes() const { return kTileElements * elementBytes * branches; }
+  int64_t tiles() const { return (vocabSize + kSlotElements - 1) / kSlotElements; }
+  int64_t slotBytes() const { return kSlotElements * elementBytes * branches; }
 };
 
 struct RowLaunch {
@@ -52,7 +53,8 @@ struct RowLaunchOverride {
 };
 
 inline int64_t clusterSharedBytes(const RowShape& shape, int64_t slots) {
-  return slots * (shape.slotBytes() + kSlotStateBytes) + kBlockStateBytes;
+  return slots * (shape.slotBytes() + kSlotStateBytes) + shape.tiles() * kTileSumsBytes +
+         kBlockStateBytes;
 }
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
