@@ -17,6 +17,8 @@ constexpr int64_t kSlotElements = 1024;
 constexpr int64_t kSlotStateBytes = 88;     // sums and squares for two rows, and a barrier
 constexpr int64_t kTileSumsBytes = 32;      // of every tile of the row, gathered from all blocks
 constexpr int64_t kBlockStateBytes = 1024;  // what else is known of the row
+// Rows of more tiles are merged in groups of so many, which only the kernels of two sweeps do.
+constexpr int64_t kMergedTiles = 1024;
 // The driver keeps 1 KiB of each resident block for itself.
 constexpr int64_t kReservedBytes = 1024;
 
@@ -66,7 +68,8 @@ inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& s
   launch.slots = (shape.tiles() + clusterSize - 1) / clusterSize;
   launch.sharedBytes = clusterSharedBytes(shape, launch.slots);
   const int64_t fit = device.sharedPerMultiprocessor / (launch.sharedBytes + kReservedBytes);
-  if (launch.sharedBytes > device.sharedPerBlock || fit < blocks) return RowLaunch();
+  if (shape.tiles() > kMergedTiles || launch.sharedBytes > device.sharedPerBlock || fit < blocks)
+    return RowLaunch();
   // A warp works its slots alone: more warps than slots would only wait.
   const int64_t wanted = threads ? threads : kResidentThreads / blocks;
   launch.threads = static_cast<int>(smaller(wanted, launch.slots * kWarp));

@@ -1,4 +1,4 @@
-// The two ways of working the rows of an objective that is local to a token; launchLocalRows chooses.
+// The way of working the rows of a local objective that launchLocalRows (rows.h) prefers where it can.
 #pragma once
 
 #include "cuda/launch_config.h"
@@ -10,7 +10,5 @@ namespace papo::cuda {
 // written once. *launched false, and nothing done: no such cluster finds room on this device.
 papo_status launchRowsInClusters(Context& context, const RowsCall& call, const RowLaunch& launch,
                                  bool* launched);
-// By single blocks, which read a row for its statistics and again for its gradients.
-papo_status launchLocalRowsInTwoSweeps(Context& context, const RowsCall& call);
 
 }  // namespace papo::cuda

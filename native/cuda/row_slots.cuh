@@ -8,19 +8,14 @@
 #pragma once
 
 #include "cuda/launch_config.h"
-#include "cuda/row_tile.cuh"
-#include "cuda/rows.h"
+#include "cuda/row_sweeps.cuh"
 
 #if PAPO_HAS_BULK_COPIES
 
 namespace papo::cuda {
 
-static_assert(kSlotElements == kTileElements && kWarp == kWarpLanes, "as the host was told");
-
-template <class T>
-__device__ __forceinline__ T* rowOf(const RowTensor& tensor, int64_t row) {
-  return static_cast<T*>(tensor.data) + row * tensor.rowStride;
-}
+static_assert(kSlotElements == kTileElements && kMergedTiles == kGroupTiles, "told to the host");
+static_assert(kWarp == kWarpLanes && kTileSumsBytes == sizeof(TileSums), "told to the host");
 
 template <class T, int kBranches>
 struct RowSlots {
@@ -42,7 +37,8 @@ struct RowSlots {
     return tiles + (slot * kBranches + branch) * kTileElements;
   }
   __device__ __forceinline__ const T* source(int slot, int branch, int64_t row) const {
-    return rowOf<const T>(branch == 0 ? call->logits : call->maskedLogits, row) + startOf(slot);
+    const RowTensor& tensor = branch == 0 ? call->logits : call->maskedLogits;
+    return static_cast<const T*>(tensor.data) + row * tensor.rowStride + startOf(slot);
   }
   // Elements of a tile that a bulk copy can bring.
   __device__ __forceinline__ static int bulkElements(const T* from, int elements) {
