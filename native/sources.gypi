@@ -4,6 +4,9 @@
       "engine/status.cpp",
       "engine/engine.cpp",
       "engine/tensors.cpp",
+      "engine/placement.cpp",
+      "engine/refusals.cpp",
+      "engine/without_cuda.cpp",
       "engine/cuda_driver.cpp",
       "engine/job_queue.cpp",
       "loss/objective.cpp",
@@ -29,7 +32,17 @@
       "cpu/rows_avx512.cpp",
       "cpu/rows_neon.cpp"
     ],
-    "cuda_files": [],
+    "cuda_files": [
+      "cuda/context.cpp",
+      "cuda/failures.cpp",
+      "cuda/findings.cpp",
+      "cuda/allocations.cpp",
+      "cuda/memory_pool.cpp",
+      "cuda/memory.cpp",
+      "cuda/pointers.cpp",
+      "cuda/ipc.cpp",
+      "cuda/events.cpp"
+    ],
     "binding_files": [
       "../bindings/node/addon.cpp",
       "../bindings/node/descriptor.cpp",
@@ -70,6 +83,7 @@
       "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off",
       "-gencode=arch=compute_80,code=sm_80",
       "-gencode=arch=compute_90,code=sm_90",
+      "-gencode=arch=compute_100,code=sm_100",
       "-gencode=arch=compute_90,code=compute_90",
       "-Xfatbin=-compress-all"
     ],

@@ -7,6 +7,7 @@
 
 #include "advantages/group_index.h"
 #include "engine/engine.h"
+#include "engine/refusals.h"
 #include "engine/tensors.h"
 
 namespace papo {
@@ -39,9 +40,7 @@ papo_status requireFinite(const char* name, const double* values, int64_t count)
   int64_t bad = 0;  // of the width of a double, for the vectoriser
   for (int64_t i = 0; i < count; ++i) bad += !std::isfinite(values[i]);
   for (int64_t i = 0; bad && i < count; ++i) {
-    if (!std::isfinite(values[i]))
-      return fail(PAPO_INVALID_VALUE, "%s: expected finite numbers, got %g at index %lld", name,
-                  values[i], static_cast<long long>(i));
+    if (!std::isfinite(values[i])) return refuseNotFinite(name, values[i], i);
   }
   return PAPO_OK;
 }
@@ -157,10 +156,7 @@ void scaleGroup(GroupScale scale, double* group, int64_t members) {
 papo_status checkGroups(const GroupIndex& index) {
   for (int64_t g = 0; g < index.groups; ++g) {
     if (index.offsets[g + 1] - index.offsets[g] < 2)
-      return fail(PAPO_INVALID_VALUE,
-                  "groupIds: expected at least 2 responses in a group, got 1 "
-                  "in group %d",
-                  index.ids[index.order[index.offsets[g]]]);
+      return refuseLoneGroup(index.ids[index.order[index.offsets[g]]]);
   }
   return PAPO_OK;
 }
@@ -216,9 +212,7 @@ papo_status runReinforcePlusPlus(const papo_advantages_args& a, double* values) 
   const int64_t rows = a.rewards.rows;
   double count = 0, sum = 0, squares = 0;
   for (int64_t row = 0; row < rows; ++row) count += mask[row];
-  if (count < 2)
-    return fail(PAPO_INVALID_VALUE, "responseMask: expected at least 2 counted tokens, got %g",
-                count);
+  if (count < 2) return refuseCountedTokens(static_cast<int64_t>(count));
   discountedReturns(a, values);
   writeValues(values, a.returns);
   for (int64_t row = 0; row < rows; ++row) sum += mask[row] ? values[row] : 0;

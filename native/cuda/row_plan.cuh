@@ -5,7 +5,6 @@
 #include <cuda_pipeline_primitives.h>
 
 #include "cuda/row_sums.cuh"
-#include "cuda/rows.h"
 #include "loss/shared_slopes.h"
 
 namespace papo::cuda {
@@ -16,11 +15,15 @@ struct BranchConstants {
   float max, toLog2, minusLog2Sum, constant, slope;
 };
 
+// Of the exact KL: factor of u - u', constant of the image branch inside S, and d.
+struct KlConstants {
+  float differenceSlope, sharedConstant, d;
+};
+
 // For all warps of a block, in shared memory, where nothing is initialised.
 struct RowPlan {
   BranchConstants image, masked;
-  // Of the exact KL: factor of u - u', constant of the image branch inside S, and d.
-  float differenceSlope, sharedConstant, d;
+  KlConstants kl;
   bool isTogether;  // the exact KL enters: both branches are read before either is written
   // Whose gradient has a value other than 0, and so needs the logits; whose memory is written.
   bool flowsToImage, flowsToMasked, writesImage, writesMasked;
@@ -110,9 +113,9 @@ __device__ inline void setPlan(const RowsCall& call, const RowScale& scale,
   plan->image = branchConstants(statistics.image, terms.constant, -slopes.entropy, scale);
   plan->masked =
       branchConstants(statistics.masked, terms.maskedConstant, -slopes.maskedEntropy, scale);
-  plan->differenceSlope = product(slopes.exactKl, scale.inverseTemperature * kLn2);
-  plan->sharedConstant = product(terms.sharedConstant, scale.inverseTemperature);
-  plan->d = product(slopes.exactKl, scale.inverseTemperature);
+  plan->kl = {product(slopes.exactKl, scale.inverseTemperature * kLn2),
+              product(terms.sharedConstant, scale.inverseTemperature),
+              product(slopes.exactKl, scale.inverseTemperature)};
   plan->isTogether = call.exactKl && slopes.exactKl != 0;
   plan->writesImage = call.logitsGrad.data != nullptr;
   plan->writesMasked = call.maskedLogitsGrad.data != nullptr;

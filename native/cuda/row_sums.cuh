@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cuda/row_tile.cuh"
+#include "cuda/rows.h"
 #include "loss/row_types.h"
 
 namespace papo::cuda {
@@ -21,9 +22,6 @@ __device__ __forceinline__ double shiftFactor(double shift) {
 #define PAPO_ROW_FUNCTION __device__ inline
 #include "loss/row_terms-inl.h"
 #undef PAPO_ROW_FUNCTION
-
-// What is computed of a row: one branch, two on their own, or two with the exact KL between them.
-enum class RowKind { kOne, kPair, kExactPair };
 
 // Sums of a tile in float32 with t in units of log 2, e = 2^t: what a warp leaves in shared memory.
 // Nothing is initialised, as nvcc demands of shared memory; of a single branch the first two sums are
@@ -58,7 +56,7 @@ __device__ __forceinline__ float warpMaximum(float x) {
 }
 
 // Which of n sums a lane holds after reduceScatter.
-constexpr int scatteredIndex(int n, int lane, int mask = kWarpLanes / 2) {
+__host__ __device__ constexpr int scatteredIndex(int n, int lane, int mask = kWarpLanes / 2) {
   if (n == 1) return 0;
   const int half = (n + 1) / 2;
   const int within = scatteredIndex(half, lane, mask / 2);
@@ -66,12 +64,12 @@ constexpr int scatteredIndex(int n, int lane, int mask = kWarpLanes / 2) {
 }
 
 // The first lane that holds sum k, and all lanes that are first for theirs.
-constexpr int scatteredLane(int n, int k) {
+__host__ __device__ constexpr int scatteredLane(int n, int k) {
   int lane = 0;
   while (scatteredIndex(n, lane) != k) ++lane;
   return lane;
 }
-constexpr uint32_t scatteredLanes(int n) {
+__host__ __device__ constexpr uint32_t scatteredLanes(int n) {
   uint32_t lanes = 0;
   for (int k = 0; k < n; ++k) lanes |= uint32_t{1} << scatteredLane(n, k);
   return lanes;

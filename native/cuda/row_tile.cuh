@@ -135,12 +135,24 @@ struct Tile {
     uint4& v = vectors[i / 4];
     (i % 4 == 0 ? v.x : i % 4 == 1 ? v.y : i % 4 == 2 ? v.z : v.w) = word;
   }
-  // Place in the tile of this lane's first element of a word.
-  __device__ __forceinline__ static int elementOf(int word) {
-    return (word / 4 * kWarpLanes + laneIndex()) * kVectorElements<T> +
-           word % 4 * Word<T>::kElements;
-  }
 };
+
+// Puts a value into the place of one element of the warp's tile.
+template <class T>
+__device__ __forceinline__ void putElement(Tile<T>* tile, int place, float value) {
+  constexpr int kElements = Word<T>::kElements;
+  const int vector = place / kVectorElements<T>;
+  if (vector % kWarpLanes != laneIndex()) return;
+  const int word = vector / kWarpLanes * 4 + place % kVectorElements<T> / kElements;
+#pragma unroll
+  for (int w = 0; w < Tile<T>::kWords; ++w) {
+    float values[kElements];
+#pragma unroll
+    for (int i = 0; i < kElements; ++i)
+      values[i] = i == place % kElements ? value : Word<T>::element(tile->word(w), i);
+    if (w == word) tile->setWord(w, Word<T>::pack(values));
+  }
+}
 
 // How soon a row is read again: kLast reads leave the caches first.
 enum class Reuse { kSoon, kLast };

@@ -4,12 +4,14 @@
 #include <initializer_list>
 
 #include "engine/dtype.h"
+#include "engine/placement.h"
 #include "engine/status.h"
 #include "papo.h"
 
 namespace papo {
 
-// What every function of papo.h takes: an engine, and arguments of this version.
+// What every function of papo.h takes: an engine, and arguments of this version with their tensors
+// on its device.
 template <class Args>
 papo_status requireArgs(const papo_engine* engine, const Args* args) {
   if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
@@ -17,7 +19,7 @@ papo_status requireArgs(const papo_engine* engine, const Args* args) {
   if (args->size != sizeof *args)
     return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
                 args->size);
-  return PAPO_OK;
+  return requirePlacement(papo_engine_device(engine), *args);
 }
 
 inline bool isPresent(const papo_tensor& tensor) { return tensor.data != nullptr; }
@@ -27,8 +29,8 @@ struct NamedTensor {
   const papo_tensor* tensor;
 };
 
-// [rows, columns] view of one of the dtypes, aligned to its element, on the CPU. dtypes is a bit set
-// of 1 << papo_dtype.
+// [rows, columns] view of one of the dtypes, aligned to its element. dtypes is a bit set of
+// 1 << papo_dtype.
 papo_status requireMatrix(NamedTensor argument, int64_t rows, int64_t columns, unsigned dtypes);
 // [rows] of contiguous values.
 papo_status requireVector(NamedTensor argument, int64_t rows, unsigned dtypes);

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 
+#include "engine/refusals.h"
+
 namespace papo {
 namespace {
 
 // volatile: the compiler is not to read the caller's memory a second time after the check.
 int32_t readOnce(const papo_tensor& tensor, int64_t i) {
   return static_cast<const volatile int32_t*>(tensor.data)[i];
-}
-
-papo_status refuse(const char* name, const char* what, int64_t end, int32_t got, int64_t token) {
-  return fail(PAPO_INVALID_VALUE, "%s: expected %s in [0, %lld), got %d at index %lld", name, what,
-              static_cast<long long>(end), got, static_cast<long long>(token));
 }
 
 }  // namespace
@@ -30,12 +27,12 @@ TokenRows TokenRows::layOut(Arena* arena, const TokenArguments& args) {
 papo_status TokenRows::readToken(const TokenArguments& args, int64_t token) {
   const int32_t id = readOnce(args.tokens, token);
   if (id < 0 || id >= args.logits.columns)
-    return refuse("tokens", "ids", args.logits.columns, id, token);
+    return refuseRange("tokens", "ids", args.logits.columns, id, token);
   ids_[token] = id;
   if (!rows_) return PAPO_OK;
   const int32_t row = readOnce(args.rowIndex, token);
   if (row < 0 || row >= args.logits.rows)
-    return refuse("rowIndex", "rows", args.logits.rows, row, token);
+    return refuseRange("rowIndex", "rows", args.logits.rows, row, token);
   rows_[token] = row;
   return PAPO_OK;
 }

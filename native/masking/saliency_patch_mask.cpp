@@ -1,5 +1,6 @@
 // The most salient cells of a frame, by a radix selection that needs no memory: the key of the last
 // chosen cell is found byte by byte, from counts of the keys that share its beginning.
+#include "engine/refusals.h"
 #include "masking/masking.h"
 
 namespace papo {
@@ -89,10 +90,7 @@ template <class T>
 papo_status requireOrdered(const papo_saliency_patch_mask_args& a, const CellGrid& grid) {
   for (int64_t frame = 0; frame < a.frames; ++frame) {
     for (int64_t cell = 0; cell < grid.cells(); ++cell) {
-      if (std::isnan(saliencyOf<T>(a, grid, frame, cell)))
-        return fail(PAPO_INVALID_VALUE,
-                    "saliency: expected numbers, got NaN in cell %lld of frame %lld",
-                    static_cast<long long>(cell), static_cast<long long>(frame));
+      if (std::isnan(saliencyOf<T>(a, grid, frame, cell))) return refuseNanSaliency(cell, frame);
     }
   }
   return PAPO_OK;
