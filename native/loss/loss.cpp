@@ -13,6 +13,7 @@
 #include "loss/loss_checks.h"
 #include "loss/reduction.h"
 #include "loss/selection.h"
+#include "loss/shared_slopes.h"
 #include "loss/token_io.h"
 #include "loss/token_rows.h"
 
