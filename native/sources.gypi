@@ -51,7 +51,17 @@
       "cuda/tokens.cu",
       "cuda/sequence.cu",
       "cuda/reduction.cu",
-      "cuda/scored_tokens.cu"
+      "cuda/scored_tokens.cu",
+      "cuda/advantages.cpp",
+      "cuda/group_order.cu",
+      "cuda/batch_sums.cu",
+      "cuda/group_advantages.cu",
+      "cuda/returns.cu",
+      "cuda/patch_mask_values.cu",
+      "cuda/mask_patches.cu",
+      "cuda/mask_patch_rows.cu",
+      "cuda/random_patch_mask.cu",
+      "cuda/saliency_patch_mask.cu"
     ],
     "binding_files": [
       "../bindings/node/addon.cpp",

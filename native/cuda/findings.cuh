@@ -36,6 +36,14 @@ struct FindingDetail {
   long long got = 0, limit = 0;
 };
 
+__device__ __forceinline__ bool isFinite(double value) { return value - value == 0; }
+
+__device__ __forceinline__ FindingDetail detailOf(double value) {
+  FindingDetail detail;
+  memcpy(&detail.got, &value, sizeof value);
+  return detail;
+}
+
 // For the thread of isCheckDone. detail(finding, index) says what is known of the winner.
 template <class Detail>
 __device__ __forceinline__ void publishFinding(DeviceError* error, const Detail& detail) {

@@ -65,7 +65,7 @@ __device__ int64_t endOfGroup(const GroupCall& call, int64_t begin, int64_t firs
 }
 
 // A warp takes the groups that begin in its 32 positions.
-__global__ void __launch_bounds__(kSumThreads)
+__global__ void __launch_bounds__(kSumThreads, kMinBlocks)
     groupAdvantagesKernel(GroupCall call, const DeviceError* error) {
   if (error->key != 0) return;
   const double deviation = call.batch.chunks ? batchDeviation(call.batch) : 0;
@@ -92,13 +92,13 @@ __global__ void __launch_bounds__(kSumThreads) checkRemaxKernel(RemaxCall call,
   if (!mayCheck(error)) return;
   for (int64_t i = int64_t{blockIdx.x} * kSumThreads + threadIdx.x; i < call.rewards.count;
        i += int64_t{gridDim.x} * kSumThreads) {
-    if (!isfinite(call.rewards.at(i))) found(error, Finding::rewards, i);
-    if (!isfinite(call.baselines.at(i))) found(error, Finding::baselines, i);
+    if (!isFinite(call.rewards.at(i))) found(error, Finding::rewards, i);
+    if (!isFinite(call.baselines.at(i))) found(error, Finding::baselines, i);
   }
   if (!isCheckDone(error)) return;
   publishFinding(error, [&](Finding finding, int64_t index) {
     const RealVector& values = finding == Finding::rewards ? call.rewards : call.baselines;
-    return FindingDetail{__double_as_longlong(values.at(index)), 0};
+    return detailOf(values.at(index));
   });
 }
 

@@ -17,7 +17,7 @@ __device__ void sortTile(GroupKey* keys, int size) {
         const int low = 2 * pair - (pair & (step - 1)), high = low + step;
         const GroupKey a = keys[low], b = keys[high];
         const bool ascending = (low & run) == 0;
-        if (a > b == ascending) {
+        if ((a > b) == ascending) {
           keys[low] = b;
           keys[high] = a;
         }
@@ -33,7 +33,7 @@ __device__ void loadTile(const GroupOrder& order, int64_t first, int size, Group
     const int64_t at = first + i;
     const bool isThere = at < order.rewards.count;
     keys[i] = isThere ? groupKey(order.ids[at], at) : ~GroupKey{0};
-    if (isThere && !isfinite(order.rewards.at(at))) found(error, Finding::rewards, at);
+    if (isThere && !isFinite(order.rewards.at(at))) found(error, Finding::rewards, at);
   }
   __syncthreads();
 }
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads) sortTilesKernel(GroupOrder order, De
   }
   if (!isCheckDone(error)) return;
   publishFinding(error, [&](Finding, int64_t index) {
-    return FindingDetail{__double_as_longlong(order.rewards.at(index)), 0};
+    return detailOf(order.rewards.at(index));
   });
 }
 

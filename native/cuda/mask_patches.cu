@@ -33,7 +33,7 @@ __device__ __forceinline__ const uint8_t* maskRowOf(const MaskedImage<Bits>& cal
 }
 
 template <class Bits>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
     maskPatchesKernel(const __grid_constant__ MaskedImage<Bits> call, const DeviceError* error) {
   if (error->key != 0) return;
   const Planes& planes = call.planes;

@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(kSumThreads) checkReturnsKernel(ReturnsCall ca
   unsigned long long counted = 0;
   for (int64_t i = int64_t{blockIdx.x} * kSumThreads + threadIdx.x; i < call.rewards.count;
        i += int64_t{gridDim.x} * kSumThreads) {
-    if (!isfinite(call.rewards.at(i))) found(error, Finding::rewards, i);
+    if (!isFinite(call.rewards.at(i))) found(error, Finding::rewards, i);
     if (call.mask[i] > 1) found(error, Finding::rewardMask, i);
     counted += call.mask[i];
   }
@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kSumThreads) checkReturnsKernel(ReturnsCall ca
   if (all < 2) found(error, Finding::countedTokens, 0);
   publishFinding(error, [&](Finding finding, int64_t index) {
     if (finding == Finding::rewards)
-      return FindingDetail{__double_as_longlong(call.rewards.at(index)), 0};
+      return detailOf(call.rewards.at(index));
     if (finding == Finding::rewardMask) return FindingDetail{call.mask[index], 0};
     return FindingDetail{static_cast<long long>(all), 0};
   });

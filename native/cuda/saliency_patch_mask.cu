@@ -1,8 +1,8 @@
 // The most salient cells of each frame (papo_saliency_patch_mask): a block for each, by the CPU's radix
 // selection. Like there, means are computed anew in every round, and no memory is needed.
+#include "cuda/context.h"
 #include "cuda/findings.cuh"
 #include "cuda/operations.h"
-#include "cuda/context.h"
 #include "cuda/work_grid.h"
 #include "masking/saliency_terms.h"
 
@@ -16,14 +16,16 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 using Args = papo_saliency_patch_mask_args;
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) checkSaliencyKernel(Args args, DeviceError* error) {
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
+    checkSaliencyKernel(Args args, DeviceError* error) {
   if (!mayCheck(error)) return;
   const CellGrid grid(args);
   const int64_t cells = grid.cells(), all = args.frames * cells;
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < all;
-       i += int64_t{gridDim.x} * kThreads)
-    if (isnan(saliencyOf<T>(args, grid, i / cells, i % cells)))
-      found(error, Finding::saliency, i);
+       i += int64_t{gridDim.x} * kThreads) {
+    const double mean = saliencyOf<T>(args, grid, i / cells, i % cells);
+    if (mean != mean) found(error, Finding::saliency, i);
+  }
   if (!isCheckDone(error)) return;
   publishFinding(error, [&](Finding, int64_t) { return FindingDetail{0, cells}; });
 }
