@@ -8,8 +8,6 @@
 namespace papo::cuda {
 namespace {
 
-constexpr int kIndexBits = 40;
-
 double asDouble(long long bits) {
   static_assert(sizeof(double) == sizeof bits, "a double in the record");
   double value;
@@ -21,8 +19,8 @@ double asDouble(long long bits) {
 
 papo_status refuseFinding(const DeviceError& found) {
   const unsigned long long place = ~found.key;
-  const auto index = static_cast<int64_t>(place & ((1ull << kIndexBits) - 1));
-  switch (static_cast<Finding>(place >> kIndexBits)) {
+  const auto index = static_cast<int64_t>(place & ((1ull << kFindingIndexBits) - 1));
+  switch (static_cast<Finding>(place >> kFindingIndexBits)) {
     case Finding::responseMask:
       return refuseBinary("responseMask", found.got, index);
     case Finding::sftMask:
@@ -37,6 +35,10 @@ papo_status refuseFinding(const DeviceError& found) {
       return refuseNotFinite("rewards", asDouble(found.got), index);
     case Finding::baselines:
       return refuseNotFinite("baselines", asDouble(found.got), index);
+    case Finding::rewardMask:
+      return refuseBinary("responseMask", found.got, index);
+    case Finding::countedTokens:
+      return refuseCountedTokens(found.got);
     case Finding::groupIds:
       return refuseLoneGroup(found.got);
     case Finding::saliency:  // limit: cells of a frame
