@@ -20,6 +20,7 @@
       ["cuda_home != ''", {
         "sources": ["<@(cuda_files)"],
         "defines": ["PAPO_WITH_CUDA=1"],
+        "include_dirs": ["<(cuda_home)/include"],
         "libraries": ["<(cuda_home)/lib64/libcudart_static.a", "-ldl", "-lrt", "-lpthread"],
         "rules": [{
           "rule_name": "nvcc",

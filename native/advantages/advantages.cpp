@@ -1,13 +1,15 @@
-// papo_group_advantages: from rewards to advantages (docs/math.md Eq. 17-21), in double.
-//
-// Sources: GRPO arXiv 2402.03300, Dr. GRPO 2503.20783, RLOO 2402.14740, ReMax 2310.10505,
-// REINFORCE++ 2501.03262; constants as in the authors' core_algos.py.
+// papo_group_advantages: from rewards to advantages, in double; formulas in advantage_terms.h.
 #include <algorithm>
 #include <cmath>
 
+#include "advantages/advantage_terms.h"
 #include "advantages/group_index.h"
 #include "engine/engine.h"
+#include "engine/refusals.h"
 #include "engine/tensors.h"
+#if defined(PAPO_WITH_CUDA)
+#include "cuda/operations.h"
+#endif
 
 namespace papo {
 namespace {
@@ -39,9 +41,7 @@ papo_status requireFinite(const char* name, const double* values, int64_t count)
   int64_t bad = 0;  // of the width of a double, for the vectoriser
   for (int64_t i = 0; i < count; ++i) bad += !std::isfinite(values[i]);
   for (int64_t i = 0; bad && i < count; ++i) {
-    if (!std::isfinite(values[i]))
-      return fail(PAPO_INVALID_VALUE, "%s: expected finite numbers, got %g at index %lld", name,
-                  values[i], static_cast<long long>(i));
+    if (!std::isfinite(values[i])) return refuseNotFinite(name, values[i], i);
   }
   return PAPO_OK;
 }
@@ -115,10 +115,6 @@ papo_status checkArguments(const papo_engine* engine, const papo_advantages_args
 
 // --- groups -----------------------------------------------------------------------------------------
 
-struct Moments {
-  double mean = 0, deviation = 0;  // unbiased; 0 where all values are equal
-};
-
 Moments momentsOf(const double* values, int64_t count) {
   double sum = 0, squares = 0;
   int64_t different = 0;
@@ -127,40 +123,15 @@ Moments momentsOf(const double* values, int64_t count) {
     different += values[i] != values[0];
   }
   if (different == 0) return {values[0], 0};
-  const double mean = sum / static_cast<double>(count);
-  for (int64_t i = 0; i < count; ++i) squares += (values[i] - mean) * (values[i] - mean);
-  return {mean, std::sqrt(squares / static_cast<double>(count - 1))};
-}
-
-// The advantage of a value is (value - mean) * factor / divisor.
-struct GroupScale {
-  double mean, factor = 1, divisor = 1;
-};
-
-GroupScale scaleOf(const papo_advantages_args& a, const double* group, int64_t members,
-                   double batchDeviation) {
-  const Moments moments = momentsOf(group, members);
-  if (a.estimator == PAPO_ADVANTAGE_RLOO)
-    return {moments.mean, static_cast<double>(members), static_cast<double>(members - 1)};
-  if (a.estimator == PAPO_ADVANTAGE_DR_GRPO || a.scale == PAPO_SCALE_NONE) return {moments.mean};
-  const double deviation = a.scale == PAPO_SCALE_BATCH ? batchDeviation : moments.deviation;
-  // Without a deviation and epsilon every value is the mean, whose advantage is 0.
-  const double divisor = deviation + a.epsilon;
-  return {moments.mean, 1, divisor > 0 ? divisor : 1};
-}
-
-void scaleGroup(GroupScale scale, double* group, int64_t members) {
-  for (int64_t i = 0; i < members; ++i)
-    group[i] = (group[i] - scale.mean) * scale.factor / scale.divisor;
+  const double mean = meanOf(sum, count);
+  for (int64_t i = 0; i < count; ++i) squares += squaredDifference(values[i], mean);
+  return {mean, deviationOf(squares, count)};
 }
 
 papo_status checkGroups(const GroupIndex& index) {
   for (int64_t g = 0; g < index.groups; ++g) {
     if (index.offsets[g + 1] - index.offsets[g] < 2)
-      return fail(PAPO_INVALID_VALUE,
-                  "groupIds: expected at least 2 responses in a group, got 1 "
-                  "in group %d",
-                  index.ids[index.order[index.offsets[g]]]);
+      return refuseLoneGroup(index.ids[index.order[index.offsets[g]]]);
   }
   return PAPO_OK;
 }
@@ -172,12 +143,14 @@ papo_status runGroups(const papo_advantages_args& a, GroupIndex index, double* v
   const int64_t rows = a.rewards.rows;
   index.build(static_cast<const int32_t*>(a.groupIds.data), rows);
   PAPO_TRY(checkGroups(index));
+  const AdvantageOptions options{a.estimator, a.scale, a.epsilon};
   const double batchDeviation = a.scale == PAPO_SCALE_BATCH ? momentsOf(values, rows).deviation : 0;
   for (int64_t i = 0; i < rows; ++i) grouped[i] = values[index.order[i]];
   for (int64_t g = 0; g < index.groups; ++g) {
     double* group = grouped + index.offsets[g];
     const int64_t members = index.offsets[g + 1] - index.offsets[g];
-    scaleGroup(scaleOf(a, group, members, batchDeviation), group, members);
+    const GroupScale scale = scaleOf(options, momentsOf(group, members), members, batchDeviation);
+    for (int64_t i = 0; i < members; ++i) group[i] = advantageOf(scale, group[i]);
   }
   for (int64_t i = 0; i < rows; ++i) values[index.order[i]] = grouped[i];
   writeValues(values, a.advantages);
@@ -194,41 +167,34 @@ papo_status runRemax(const papo_advantages_args& a, double* values, double* base
 
 // --- per token --------------------------------------------------------------------------------------
 
-// R_t = r_t + discount c_{t+1}, c_t = R_t m_t, from the end of each response. values: rewards, each
-// of which becomes its return.
+// From the end of each response. values: rewards, each of which becomes its return.
 void discountedReturns(const papo_advantages_args& a, double* values) {
   const auto* mask = static_cast<const uint8_t*>(a.responseMask.data);
   const Responses responses{a.responses, a.rewards.rows, a.cuSeqlens};
   for (int64_t b = 0; b < responses.count; ++b) {
     double carried = 0;
     for (int64_t row = responses.end(b) - 1; row >= responses.begin(b); --row) {
-      values[row] += a.discount * carried;
-      carried = values[row] * mask[row];
+      values[row] = returnOf(values[row], a.discount, carried);
+      carried = carriedOf(values[row], mask[row]);
     }
   }
 }
 
-// Whitened over counted tokens: (R - mean) / sqrt(var + epsilon), var unbiased. The authors' masked
-// mean divides by count + 1e-8.
 papo_status runReinforcePlusPlus(const papo_advantages_args& a, double* values) {
   PAPO_TRY(requireBinary({"responseMask", &a.responseMask}));
   const auto* mask = static_cast<const uint8_t*>(a.responseMask.data);
   const int64_t rows = a.rewards.rows;
   double count = 0, sum = 0, squares = 0;
   for (int64_t row = 0; row < rows; ++row) count += mask[row];
-  if (count < 2)
-    return fail(PAPO_INVALID_VALUE, "responseMask: expected at least 2 counted tokens, got %g",
-                count);
+  if (count < 2) return refuseCountedTokens(static_cast<int64_t>(count));
   discountedReturns(a, values);
   writeValues(values, a.returns);
   for (int64_t row = 0; row < rows; ++row) sum += mask[row] ? values[row] : 0;
-  constexpr double kCountEpsilon = 1e-8;
-  const double mean = sum / (count + kCountEpsilon);
+  const double mean = countedMean(sum, count);
   for (int64_t row = 0; row < rows; ++row)
-    squares += mask[row] ? (values[row] - mean) * (values[row] - mean) : 0;
-  const double variance = squares / (count + kCountEpsilon) * count / (count - 1);
-  const double scale = 1 / std::sqrt(variance + a.epsilon);
-  for (int64_t row = 0; row < rows; ++row) values[row] = (values[row] - mean) * scale;
+    squares += mask[row] ? squaredDifference(values[row], mean) : 0;
+  const double scale = whiteningScale(squares, count, a.epsilon);
+  for (int64_t row = 0; row < rows; ++row) values[row] = whitened(values[row], mean, scale);
   writeValues(values, a.advantages);
   return PAPO_OK;
 }
@@ -248,6 +214,17 @@ struct Workspace {
   }
 };
 
+#if defined(PAPO_WITH_CUDA)
+papo_status runOnDevice(papo_engine* engine, const papo_advantages_args& a, void* workspace,
+                        size_t bytes) {
+  size_t needed = 0;
+  PAPO_TRY(cuda::advantagesWorkspace(a, &needed));
+  PAPO_TRY(requireWorkspace(workspace, bytes, needed));
+  PAPO_TRY(requireOwnWorkspace(a, workspace, needed));
+  return cuda::advantages(*engine->cuda, a, workspace, bytes);
+}
+#endif
+
 }  // namespace
 }  // namespace papo
 
@@ -256,6 +233,9 @@ extern "C" papo_status papo_advantages_workspace(const papo_engine* engine,
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
+#if defined(PAPO_WITH_CUDA)
+  if (engine->isCuda()) return cuda::advantagesWorkspace(*args, bytes);
+#endif
   Arena arena(nullptr);
   Workspace::layOut(&arena, *args);
   *bytes = arena.used();
@@ -266,6 +246,9 @@ extern "C" papo_status papo_group_advantages(papo_engine* engine, const papo_adv
                                              void* workspace, size_t workspaceBytes) {
   using namespace papo;
   PAPO_TRY(checkArguments(engine, args));
+#if defined(PAPO_WITH_CUDA)
+  if (engine->isCuda()) return runOnDevice(engine, *args, workspace, workspaceBytes);
+#endif
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);
   PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));

@@ -1,5 +1,5 @@
-// What a CUDA engine is made of: a device, its properties, a stream, and the record in which kernels
-// leave what only they can see.
+// What a CUDA engine is made of: a device, its properties, a stream, a pool of memory, and the record
+// in which kernels leave what only they can see.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,26 +7,16 @@
 #include <cstdint>
 
 #include "cuda/device_error.h"
+#include "cuda/device_properties.h"
 #include "papo.h"
 
 namespace papo::cuda {
-
-// What the choice of a launch configuration depends on. The same device gives the same one, so that
-// results are the same bits from run to run.
-struct DeviceProperties {
-  int major = 0, minor = 0;  // compute capability
-  int multiprocessors = 0;
-  int64_t sharedPerBlock = 0;  // bytes a block may have when it asks (opt-in)
-  int64_t sharedPerMultiprocessor = 0;
-  int64_t l2Bytes = 0;
-
-  bool hasClusters() const { return major >= 9; }
-};
 
 class Context {
  public:
   // device: index. stream: the caller's, or null for one of its own.
   static papo_status open(int device, cudaStream_t stream, Context** out);
+  // Waits for what is in the stream. Also where the device is lost.
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -36,6 +26,8 @@ class Context {
   const DeviceProperties& properties() const { return properties_; }
   // On the device. Kernels of a call do nothing once it is set.
   DeviceError* error() const { return error_; }
+  // Null where the device has no pools.
+  cudaMemPool_t pool() const { return pool_; }
 
   // Makes the device current for this thread; the first thing every function of papo.h does.
   papo_status makeCurrent() const;
@@ -43,18 +35,25 @@ class Context {
   papo_status synchronize();
 
  private:
-  Context() = default;
+  explicit Context(int device) : device_(device) {}
+  papo_status readProperties();
+  papo_status acquire(cudaStream_t stream);
+  papo_status adopt(cudaStream_t stream);
 
-  int device_ = 0;
+  int device_;
   cudaStream_t stream_ = nullptr;
   bool ownsStream_ = false;
   DeviceProperties properties_;
+  cudaMemPool_t pool_ = nullptr;
+  bool usesPool_ = false;               // counted among the pool's users
   DeviceError* error_ = nullptr;        // device memory
   DeviceError* errorOnHost_ = nullptr;  // pinned
 };
 
 // The error as a status with a message; what names the operation. Clears errors that are not sticky.
 papo_status deviceFailure(const char* what, cudaError_t error);
+// Whether nothing on the device will work in this process any more.
+bool isLost(cudaError_t error);
 
 #define PAPO_CUDA_TRY(what, expression)                                                        \
   do {                                                                                         \

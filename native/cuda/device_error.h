@@ -15,10 +15,12 @@ enum class Finding : uint32_t {
   tokens,    // id outside the vocabulary
   rowIndex,  // row outside the logits
   patchMask,
-  rewards,  // not finite
+  rewards,  // not finite; got: the bits of the double
   baselines,
-  groupIds,  // a group of one
-  saliency   // NaN
+  rewardMask,     // responseMask of a call with rewards, which are looked at before it
+  countedTokens,  // responseMask has fewer than two; got: how many
+  groupIds,       // a group of one; got: its id, index: by ascending id
+  saliency        // NaN; index: frame * limit + cell, limit: the cells of a frame
 };
 
 // Zeroed memory is "nothing found".
@@ -26,6 +28,13 @@ struct DeviceError {
   unsigned long long key;  // ~(finding << 40 | index), the largest stays; 0: none
   long long got;           // of an integer, or the bits of a double
   long long limit;
+
+  // Of a check that several blocks make: what they found so far, which becomes the key when the last
+  // one is done. Until then none of them stops the others.
+  unsigned long long pending;
+  unsigned int blocksDone;
 };
+
+constexpr int kFindingIndexBits = 40;
 
 }  // namespace papo::cuda

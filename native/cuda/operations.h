@@ -11,6 +11,17 @@ namespace papo::cuda {
 
 class Context;
 
+// --- the engine -----------------------------------------------------------------------------------
+
+// stream: the caller's cudaStream_t, or null for one of its own.
+papo_status openContext(int32_t index, void* stream, Context** context);
+void closeContext(Context* context);
+void* streamOf(const Context& context);
+// Waits, reports what the device found, and clears it.
+papo_status synchronize(Context* context);
+
+// --- computations ---------------------------------------------------------------------------------
+
 papo_status lossWorkspace(const papo_loss_args& args, const Responses& responses, size_t* bytes);
 papo_status loss(Context& context, const papo_loss_args& args, const Responses& responses,
                  void* workspace, size_t bytes);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/host_device.h"
 #include "papo.h"
 
 namespace papo {
@@ -40,21 +41,21 @@ inline const char* dtypeName(int32_t dtype) {
 
 // Bit patterns are converted in integer arithmetic, round to nearest even, so that every compiler
 // and processor gives the same bits. NaN stays NaN.
-inline float bitsToFloat(uint32_t bits) {
+PAPO_HOST_DEVICE float bitsToFloat(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-inline uint32_t floatToBits(float value) {
+PAPO_HOST_DEVICE uint32_t floatToBits(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 
-inline float toFloat(float x) { return x; }
-inline float toFloat(double x) { return static_cast<float>(x); }
-inline float toFloat(BFloat16 x) { return bitsToFloat(static_cast<uint32_t>(x.bits) << 16); }
-inline float toFloat(Float16 x) {
+PAPO_HOST_DEVICE float toFloat(float x) { return x; }
+PAPO_HOST_DEVICE float toFloat(double x) { return static_cast<float>(x); }
+PAPO_HOST_DEVICE float toFloat(BFloat16 x) { return bitsToFloat(static_cast<uint32_t>(x.bits) << 16); }
+PAPO_HOST_DEVICE float toFloat(Float16 x) {
   const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
   const uint32_t magnitude = x.bits & 0x7fffu;
   if (magnitude >= 0x7c00u) return bitsToFloat(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);

@@ -14,14 +14,15 @@ class Context;  // cuda/context.h
 
 struct papo_engine {
   papo_engine(const papo::InstructionSet* set, int threads) : instructionSet(set), pool(threads) {}
+  explicit papo_engine(int32_t cudaDevice);
   papo_engine(const papo_engine&) = delete;
   papo_engine& operator=(const papo_engine&) = delete;
   ~papo_engine();
 
-  const papo::InstructionSet* instructionSet;
-  papo::ThreadPool pool;
-  int32_t device = PAPO_CPU;            // papo_device_kind + 16 * index
-  papo::cuda::Context* cuda = nullptr;  // owned; null on the CPU
+  const papo::InstructionSet* instructionSet;  // without kernels on CUDA
+  papo::ThreadPool pool;                       // of the calling thread alone on CUDA
+  int32_t device = PAPO_CPU;                   // papo_device_kind + 16 * index
+  papo::cuda::Context* cuda = nullptr;         // owned; null on the CPU
 
   bool isCuda() const { return cuda != nullptr; }
   // The reference computes in double and takes float64 per-token values; the others float32.
@@ -29,6 +30,9 @@ struct papo_engine {
 };
 
 namespace papo {
+
+// What the functions of papo.h for the memory of a device ask for.
+papo_status requireCudaEngine(const papo_engine* engine);
 
 // Calls body(row) for every row, on as many threads as the amount of work is worth. Below
 // about 32k logits waking a second thread costs more than it saves.

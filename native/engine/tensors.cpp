@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "engine/arena.h"
+#include "engine/refusals.h"
 
 namespace papo {
 namespace {
@@ -41,9 +42,6 @@ bool isSameView(const papo_tensor& a, const papo_tensor& b) {
 papo_status requireMatrix(NamedTensor argument, int64_t rows, int64_t columns, unsigned dtypes) {
   const papo_tensor& t = *argument.tensor;
   if (!t.data) return fail(PAPO_INVALID_ARGUMENT, "%s: expected a tensor, got none", argument.name);
-  if (t.device != PAPO_CPU)
-    return fail(PAPO_INVALID_ARGUMENT, "%s: expected a tensor on the engine's device, the CPU",
-                argument.name);
   if (t.dtype < 0 || t.dtype >= 6 || !(dtypes >> t.dtype & 1u)) {
     char expected[96];
     listDTypes(dtypes, expected, sizeof expected);
@@ -109,9 +107,7 @@ papo_tensor bytesView(const void* data, size_t bytes) {
 papo_status requireBinary(NamedTensor argument) {
   const auto* values = static_cast<const uint8_t*>(argument.tensor->data);
   for (int64_t i = 0; i < argument.tensor->rows; ++i) {
-    if (values[i] > 1)
-      return fail(PAPO_INVALID_VALUE, "%s: expected 0 or 1, got %d at index %lld", argument.name,
-                  values[i], static_cast<long long>(i));
+    if (values[i] > 1) return refuseBinary(argument.name, values[i], i);
   }
   return PAPO_OK;
 }

@@ -4,12 +4,15 @@
 #include <initializer_list>
 
 #include "engine/dtype.h"
+#include "engine/host_device.h"
+#include "engine/placement.h"
 #include "engine/status.h"
 #include "papo.h"
 
 namespace papo {
 
-// What every function of papo.h takes: an engine, and arguments of this version.
+// What every function of papo.h takes: an engine, and arguments of this version with their tensors
+// on its device.
 template <class Args>
 papo_status requireArgs(const papo_engine* engine, const Args* args) {
   if (!engine) return fail(PAPO_INVALID_ARGUMENT, "engine: expected an engine, got null");
@@ -17,18 +20,18 @@ papo_status requireArgs(const papo_engine* engine, const Args* args) {
   if (args->size != sizeof *args)
     return fail(PAPO_INVALID_ARGUMENT, "args: expected size %zu, got %zu", sizeof *args,
                 args->size);
-  return PAPO_OK;
+  return requirePlacement(papo_engine_device(engine), *args);
 }
 
-inline bool isPresent(const papo_tensor& tensor) { return tensor.data != nullptr; }
+PAPO_HOST_DEVICE bool isPresent(const papo_tensor& tensor) { return tensor.data != nullptr; }
 
 struct NamedTensor {
   const char* name;
   const papo_tensor* tensor;
 };
 
-// [rows, columns] view of one of the dtypes, aligned to its element, on the CPU. dtypes is a bit set
-// of 1 << papo_dtype.
+// [rows, columns] view of one of the dtypes, aligned to its element. dtypes is a bit set of
+// 1 << papo_dtype.
 papo_status requireMatrix(NamedTensor argument, int64_t rows, int64_t columns, unsigned dtypes);
 // [rows] of contiguous values.
 papo_status requireVector(NamedTensor argument, int64_t rows, unsigned dtypes);
@@ -72,8 +75,10 @@ struct Responses {
   int64_t rows = 0;
   const int64_t* cuSeqlens = nullptr;  // null: equal lengths
 
-  int64_t begin(int64_t b) const { return cuSeqlens ? cuSeqlens[b] : rows / count * b; }
-  int64_t end(int64_t b) const { return begin(b + 1); }
+  PAPO_HOST_DEVICE int64_t begin(int64_t b) const {
+    return cuSeqlens ? cuSeqlens[b] : rows / count * b;
+  }
+  PAPO_HOST_DEVICE int64_t end(int64_t b) const { return begin(b + 1); }
 };
 papo_status requireResponses(const int64_t* cuSeqlens, int64_t count, int64_t rows, Responses* out);
 

@@ -1,5 +1,7 @@
 #include "loss/loss_checks.h"
 
+#include "engine/refusals.h"
+
 namespace papo {
 namespace {
 
@@ -228,8 +230,7 @@ papo_status readMask(NamedTensor argument, int64_t i, bool* value) {
   const uint8_t stored = static_cast<const uint8_t*>(argument.tensor->data)[i];
   *value = stored != 0;
   if (stored <= 1) return PAPO_OK;
-  return fail(PAPO_INVALID_VALUE, "%s: expected 0 or 1, got %d at index %lld", argument.name,
-              stored, printable(i));
+  return refuseBinary(argument.name, stored, i);
 }
 
 }  // namespace papo

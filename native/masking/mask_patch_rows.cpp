@@ -9,16 +9,6 @@ struct PatchGrid {
   int64_t t, h, w;
 
   int64_t patches() const { return t * h * w; }
-
-  // Which patch of the grid, row-major, is in this row: rows go through t, h / m, w / m, m, m.
-  int64_t patchOf(int64_t row, int64_t m) const {
-    const int64_t token = row / (m * m), inToken = row % (m * m);
-    const int64_t tokensAcross = w / m;
-    // h / m token rows a frame group: (t, h / m) counts as one index, as m divides h.
-    const int64_t y = token / tokensAcross * m + inToken / m;
-    const int64_t x = token % tokensAcross * m + inToken % m;
-    return y * w + x;
-  }
 };
 
 PatchGrid gridOf(const papo_tensor& gridThw, int64_t image) {
@@ -69,7 +59,7 @@ papo_status checkMaskPatchRows(const papo_engine* engine, const papo_mask_patch_
   PAPO_TRY(checkGrids(*a));
   const int64_t perValue = a->unit == PAPO_UNIT_TOKEN ? a->mergeSize * a->mergeSize : 1;
   PAPO_TRY(requireVector({"patchMask", &a->patchMask}, rows.rows / perValue, dtypeBit(PAPO_UINT8)));
-  PAPO_TRY(requireBinary({"patchMask", &a->patchMask}));
+  PAPO_TRY(requireBinaryHere(engine, {"patchMask", &a->patchMask}));
   PAPO_TRY(checkFill(*a));
   return requireDisjoint({{"rows", &a->rows},
                           {"gridThw", &a->gridThw},
@@ -108,7 +98,7 @@ void maskRows(const papo_mask_patch_rows_args& a, const Fill& fill, int64_t begi
     for (; row < std::min(next, end); ++row) {
       // Tokens are in the order of their own grid already.
       const int64_t at =
-          perToken ? (row - first) / perValue : grid.patchOf(row - first, a.mergeSize);
+          perToken ? (row - first) / perValue : patchOfRow(row - first, grid.w, a.mergeSize);
       maskRow<T>(a, fill, row, mask[first / perValue + at] != 0);
     }
     first = next;
@@ -122,6 +112,9 @@ extern "C" papo_status papo_mask_patch_rows(papo_engine* engine,
                                             const papo_mask_patch_rows_args* args) {
   using namespace papo;
   PAPO_TRY(checkMaskPatchRows(engine, args));
+#if defined(PAPO_WITH_CUDA)
+  if (engine->isCuda()) return cuda::maskPatchRows(*engine->cuda, *args);
+#endif
   const Fill fill(args->fill);
   visitImageDType(args->rows.dtype, [&](auto element) {
     using T = decltype(element);

@@ -4,29 +4,6 @@
 namespace papo {
 namespace {
 
-// An image as planes of pixel rows: one plane a frame, or one a channel of it where planar.
-struct Planes {
-  explicit Planes(const papo_mask_patches_args& a)
-      : planar(a.layout == PAPO_LAYOUT_PLANAR),
-        perFrame(planar ? a.channels : 1),
-        count(a.frames * perFrame),
-        pixelElements(planar ? 1 : a.channels),
-        rowElements(a.width * pixelElements),
-        side(a.patchSize * a.mergeSize),
-        gridRows(cellsAlong(a.height, side)),
-        gridColumns(cellsAlong(a.width, side)) {}
-
-  bool planar;
-  int64_t perFrame;
-  int64_t count;
-  int64_t pixelElements;
-  int64_t rowElements;
-  int64_t side;  // of a cell, in pixels
-  int64_t gridRows, gridColumns;
-
-  int64_t cells() const { return gridRows * gridColumns; }
-};
-
 papo_status checkSizes(const papo_mask_patches_args& a) {
   if (a.layout != PAPO_LAYOUT_INTERLEAVED && a.layout != PAPO_LAYOUT_PLANAR)
     return fail(PAPO_INVALID_OPTION, "layout: expected a papo_image_layout, got %d", a.layout);
@@ -49,7 +26,7 @@ papo_status checkMaskPatches(const papo_engine* engine, const papo_mask_patches_
   const bool isShared = a->patchMask.rows == planes.cells();
   PAPO_TRY(requireVector({"patchMask", &a->patchMask}, planes.cells() * (isShared ? 1 : a->frames),
                          dtypeBit(PAPO_UINT8)));
-  PAPO_TRY(requireBinary({"patchMask", &a->patchMask}));
+  PAPO_TRY(requireBinaryHere(engine, {"patchMask", &a->patchMask}));
   PAPO_TRY(requireFill(a->fill, a->channels, a->image.dtype));
   return requireDisjoint({{"image", &a->image}, {"patchMask", &a->patchMask}, {"fill", &a->fill}},
                          {{"out", &a->out}}, {{&a->image, &a->out}});
@@ -166,6 +143,9 @@ void maskPatches(papo_engine* engine, const papo_mask_patches_args& a) {
 extern "C" papo_status papo_mask_patches(papo_engine* engine, const papo_mask_patches_args* args) {
   using namespace papo;
   PAPO_TRY(checkMaskPatches(engine, args));
+#if defined(PAPO_WITH_CUDA)
+  if (engine->isCuda()) return cuda::maskPatches(*engine->cuda, *args);
+#endif
   visitImageDType(args->image.dtype,
                   [&](auto element) { maskPatches<decltype(element)>(engine, *args); });
   return PAPO_OK;

@@ -9,6 +9,10 @@
 
 #include "engine/engine.h"
 #include "engine/tensors.h"
+#include "masking/grids.h"
+#if defined(PAPO_WITH_CUDA)
+#include "cuda/operations.h"
+#endif
 
 namespace papo {
 
@@ -17,9 +21,6 @@ constexpr int64_t kSizeLimit = 1 << 20;
 
 constexpr unsigned kFloatDTypes = kLogitsDTypes | dtypeBit(PAPO_FLOAT64);
 constexpr unsigned kImageDTypes = kFloatDTypes | dtypeBit(PAPO_UINT8);
-
-// How many cells of side cover so many pixels or patches.
-inline int64_t cellsAlong(int64_t length, int64_t side) { return (length + side - 1) / side; }
 
 inline papo_status requireSize(const char* name, int64_t value, papo_status status) {
   if (value >= 1 && value <= kSizeLimit) return PAPO_OK;
@@ -65,6 +66,11 @@ class Fill {
   int64_t count_;
   bool isZero_ = true;
 };
+
+// A patch mask on a device is looked at there.
+inline papo_status requireBinaryHere(const papo_engine* engine, NamedTensor argument) {
+  return engine->isCuda() ? PAPO_OK : requireBinary(argument);
+}
 
 // A fill for so many channels, each value one that the dtype can hold.
 papo_status requireFill(const papo_tensor& fill, int64_t channels, int32_t dtype);

@@ -1,6 +1,6 @@
 // Masks that are drawn: each value from its own counter.
 #include "masking/masking.h"
-#include "masking/philox.h"
+#include "masking/random_terms.h"
 
 extern "C" papo_status papo_random_patch_mask(papo_engine* engine,
                                               const papo_random_patch_mask_args* args) {
@@ -13,15 +13,14 @@ extern "C" papo_status papo_random_patch_mask(papo_engine* engine,
     return fail(PAPO_INVALID_SHAPE, "patchMask: expected fewer than 2^31 patches, got %lld",
                 static_cast<long long>(patches));
   PAPO_TRY(requireVector({"patchMask", &args->patchMask}, patches, dtypeBit(PAPO_UINT8)));
+#if defined(PAPO_WITH_CUDA)
+  if (engine->isCuda()) return cuda::randomPatchMask(*engine->cuda, *args);
+#endif
   auto* mask = static_cast<uint8_t*>(args->patchMask.data);
-  constexpr int64_t kWords = 4;
-  for (int64_t first = 0; first < patches; first += kWords) {
-    const PhiloxBlock block =
-        philox({static_cast<uint32_t>(first / kWords), args->image,
-                static_cast<uint32_t>(args->prompt), static_cast<uint32_t>(args->prompt >> 32)},
-               args->seed);
-    for (int64_t i = first; i < std::min(first + kWords, patches); ++i)
-      mask[i] = uniform(block.words[i - first]) < args->ratio;
+  for (int64_t first = 0; first < patches; first += kDrawnTogether) {
+    const PhiloxBlock block = wordsOfPatches(*args, first);
+    for (int64_t i = first; i < std::min(first + kDrawnTogether, patches); ++i)
+      mask[i] = isMasked(*args, block.words[i - first]);
   }
   return PAPO_OK;
 }

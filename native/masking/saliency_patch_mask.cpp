@@ -1,18 +1,11 @@
 // The most salient cells of a frame, by a radix selection that needs no memory: the key of the last
 // chosen cell is found byte by byte, from counts of the keys that share its beginning.
+#include "engine/refusals.h"
 #include "masking/masking.h"
+#include "masking/saliency_terms.h"
 
 namespace papo {
 namespace {
-
-struct CellGrid {
-  explicit CellGrid(const papo_saliency_patch_mask_args& a)
-      : rows(cellsAlong(a.height, a.mergeSize)), columns(cellsAlong(a.width, a.mergeSize)) {}
-
-  int64_t rows, columns;
-
-  int64_t cells() const { return rows * columns; }
-};
 
 papo_status checkSaliencyPatchMask(const papo_engine* engine,
                                    const papo_saliency_patch_mask_args* a) {
@@ -31,43 +24,6 @@ papo_status checkSaliencyPatchMask(const papo_engine* engine,
   return requireDisjoint({{"saliency", &a->saliency}}, {{"patchMask", &a->patchMask}}, {});
 }
 
-inline double widened(double value) { return value; }
-template <class T>
-double widened(T value) {
-  return toFloat(value);
-}
-
-// Mean over the patches of a cell, in the order of their rows.
-template <class T>
-double saliencyOf(const papo_saliency_patch_mask_args& a, const CellGrid& grid, int64_t frame,
-                  int64_t cell) {
-  const int64_t top = cell / grid.columns * a.mergeSize, left = cell % grid.columns * a.mergeSize;
-  const int64_t bottom = std::min(top + a.mergeSize, a.height);
-  const int64_t right = std::min(left + a.mergeSize, a.width);
-  const auto* values = static_cast<const T*>(a.saliency.data);
-  double sum = 0;
-  for (int64_t y = top; y < bottom; ++y) {
-    const T* row = values + (frame * a.height + y) * a.saliency.rowStride;
-    for (int64_t x = left; x < right; ++x) sum += widened(row[x]);
-  }
-  return sum / static_cast<double>((bottom - top) * (right - left));
-}
-
-// Whole numbers in the order of the doubles: the bits, all flipped where negative. Both zeros are one.
-uint64_t orderedKey(double value) {
-  const double positiveZero = value + 0.0;
-  uint64_t bits;
-  std::memcpy(&bits, &positiveZero, sizeof bits);
-  constexpr uint64_t kSign = uint64_t{1} << 63;
-  return bits & kSign ? ~bits : bits | kSign;
-}
-
-// The count-th largest key, and how many of those equal to it belong to the count largest.
-struct Threshold {
-  uint64_t key;
-  int64_t equal;
-};
-
 template <class Key>
 Threshold selectLargest(int64_t count, int64_t cells, const Key& keyOf) {
   Threshold threshold{0, count};
@@ -75,12 +31,9 @@ Threshold selectLargest(int64_t count, int64_t cells, const Key& keyOf) {
     int64_t counts[256] = {};
     for (int64_t i = 0; i < cells; ++i) {
       const uint64_t key = keyOf(i);
-      // Shifts in two steps: the first round compares no bits at all.
-      if (key >> shift >> 8 == threshold.key >> shift >> 8) ++counts[key >> shift & 0xff];
+      if (threshold.counts(key, shift)) ++counts[key >> shift & 0xff];
     }
-    uint64_t byte = 255;
-    for (; byte > 0 && counts[byte] < threshold.equal; --byte) threshold.equal -= counts[byte];
-    threshold.key |= byte << shift;
+    threshold.narrow(counts, shift);
   }
   return threshold;
 }
@@ -89,10 +42,7 @@ template <class T>
 papo_status requireOrdered(const papo_saliency_patch_mask_args& a, const CellGrid& grid) {
   for (int64_t frame = 0; frame < a.frames; ++frame) {
     for (int64_t cell = 0; cell < grid.cells(); ++cell) {
-      if (std::isnan(saliencyOf<T>(a, grid, frame, cell)))
-        return fail(PAPO_INVALID_VALUE,
-                    "saliency: expected numbers, got NaN in cell %lld of frame %lld",
-                    static_cast<long long>(cell), static_cast<long long>(frame));
+      if (std::isnan(saliencyOf<T>(a, grid, frame, cell))) return refuseNanSaliency(cell, frame);
     }
   }
   return PAPO_OK;
@@ -129,6 +79,9 @@ extern "C" papo_status papo_saliency_patch_mask(papo_engine* engine,
                                                 const papo_saliency_patch_mask_args* args) {
   using namespace papo;
   PAPO_TRY(checkSaliencyPatchMask(engine, args));
+#if defined(PAPO_WITH_CUDA)
+  if (engine->isCuda()) return cuda::saliencyPatchMask(*engine->cuda, *args);
+#endif
   papo_status status = PAPO_INTERNAL;
   visitDType(args->saliency.dtype,
              [&](auto element) { status = maskMostSalient<decltype(element)>(*args); });

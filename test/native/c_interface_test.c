@@ -31,7 +31,7 @@ static papo_tensor tensor(void* data, int64_t rows, int64_t columns, papo_dtype 
 }
 
 static papo_engine* open_engine(const char* instruction_set) {
-  papo_engine_options options = {sizeof(papo_engine_options), PAPO_CPU, 1, instruction_set};
+  papo_engine_options options = {sizeof(papo_engine_options), PAPO_CPU, 1, instruction_set, NULL};
   papo_engine* engine = NULL;
   CHECK(papo_engine_open(&options, &engine) == PAPO_OK);
   return engine;
@@ -200,7 +200,7 @@ static void bad_workspace(void) {
 }
 
 static void engines(void) {
-  papo_engine_options options = {sizeof options, PAPO_CPU, 0, NULL};
+  papo_engine_options options = {sizeof options, PAPO_CPU, 0, NULL, NULL};
   papo_engine* engine = NULL;
   const char* names[16];
   const int32_t count = papo_instruction_sets(names, 16);
@@ -218,7 +218,7 @@ static void engines(void) {
   CHECK_REFUSED(papo_engine_open(&options, &engine), PAPO_UNAVAILABLE, "instructionSet");
   CHECK(engine == NULL);
   options.instructionSet = NULL;
-  options.device = PAPO_CUDA;
+  options.device = PAPO_CUDA + 16 * 999; /* more than any machine has */
   CHECK_REFUSED(papo_engine_open(&options, &engine), PAPO_UNAVAILABLE, "device");
   options.device = PAPO_CPU;
   options.threads = -1;
