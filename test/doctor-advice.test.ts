@@ -1,6 +1,7 @@
 import { isOlder } from '../lib/doctor/advice'
 import type { Advice, AdviceLevel } from '../lib/doctor/advice'
 import { advise, isUsable } from '../lib/doctor/advise'
+import { usableDevices } from '../lib/doctor/advise-cuda'
 import type { CudaFacts, Facts } from '../lib/doctor/facts'
 import { cgroupQuota } from '../lib/doctor/machine'
 import { asTable } from '../lib/doctor/render'
@@ -195,7 +196,7 @@ describe('CUDA', () => {
     const facts = withCuda({ driver: absent, deviceCount: 0, devices: [] })
     expectOnly(facts, 'warning', 'cuda', /kernel module 570\.1 is loaded.*--gpus all/)
     const bare = { ...facts, cuda: { ...facts.cuda, kernelModule: null } }
-    expectOnly(bare, 'warning', 'cuda', /no NVIDIA driver: .*install/)
+    expectOnly(bare, 'note', 'cuda', /no NVIDIA driver: .*install/)
   })
 
   test('no GPU', () => {
@@ -208,9 +209,33 @@ describe('CUDA', () => {
     expectOnly(withCuda({ driver: failed }), 'warning', 'cuda', /cuInit \(error, 803\).*restart/)
   })
 
-  test('no toolkit matters to a build with CUDA only', () => {
-    expectOnly(withCuda({ toolkit: null }), 'warning', 'cuda', /no CUDA toolkit/)
-    expectOnly(withCuda({ toolkit: null, runtime: null }), 'note', 'cuda', /on the CPU only/)
+  test('a GPU that is too old for the engine', () => {
+    const old = { name: 'Old', computeCapability: '7.5', memory: 16e9 }
+    const facts = withCuda({ deviceCount: 2, devices: [old, ...complete.cuda.devices] })
+    expectOnly(facts, 'warning', 'cuda', /GPU 0 \(Old\) has compute capability 7\.5.*needs 8\.0/)
+    expect(usableDevices(facts.cuda)).toEqual([1])
+  })
+
+  test('a build without CUDA matters where there is a GPU', () => {
+    expectOnly(
+      withCuda({ runtime: null }),
+      'warning',
+      'cuda',
+      /GPU: build it with CUDA\nPAPO_KERNELS_CUDA=1 npm rebuild papo-kernels$/,
+    )
+    expectOnly(
+      withCuda({ toolkit: null, runtime: null }),
+      'warning',
+      'cuda',
+      /install nvcc.*CUDA_H/,
+    )
+    const none = { runtime: null, deviceCount: 0, devices: [], driver: { ...driver, result: 100 } }
+    expect(advise(withCuda(none)).map(({ level }) => level)).toEqual(['note', 'note'])
+    expect(usableDevices(withCuda({ runtime: null }).cuda)).toEqual([])
+  })
+
+  test('a build with CUDA needs no toolkit', () => {
+    expect(advise(withCuda({ toolkit: null }))).toEqual([])
   })
 })
 
@@ -238,6 +263,8 @@ describe('parts', () => {
     )
     expect(table).toMatch(/^NVIDIA driver +ready, supports CUDA 12\.8, kernel module 570\.1$/m)
     expect(table).toMatch(/^GPU 0 +A GPU, compute capability 9\.0, 80\.0 GB$/m)
-    expect(table).toMatch(/\n\npapo-kernels is usable here, with avx512 on 8 threads\n$/)
+    expect(table).toMatch(
+      /\n\npapo-kernels is usable here, with avx512 on 8 threads, and on cuda:0\n$/,
+    )
   })
 })

@@ -14,12 +14,16 @@ import os from 'node:os'
 import path from 'node:path'
 
 import { Engine, instructionSets } from '../lib'
+import { versionText } from '../lib/doctor/binary'
+import { addon } from '../lib/native'
 import type { Report } from '../lib/doctor/render'
 
 // Every test starts programs, each of which starts more.
 jest.setTimeout(60_000)
 
 const root = path.resolve(__dirname, '..')
+/** Of the binary, as '13.0'; null without CUDA. */
+const runtime = versionText(addon.cudaDriver().runtimeVersion)
 const folder = mkdtempSync(path.join(os.tmpdir(), 'papo-doctor-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -88,8 +92,8 @@ describe('papo-kernels doctor', () => {
     expect(stdout).toMatch(new RegExp(`^package +${manifest.version}\n`))
     expect(stdout).toContain('papo_kernels.node, built here')
     expect(stdout).toMatch(/^bandwidth +copy \d+\.\d GB\/s, read \d+\.\d GB\/s on \d+ thread/m)
-    expect(stdout).toContain('note: this version computes on the CPU only')
-    expect(stdout).toMatch(/\n\npapo-kernels is usable here, with \w+ on \d+ threads?\n$/)
+    if (runtime === null) expect(stdout).toMatch(/^(note|warning): this build .* the CPU only/m)
+    expect(stdout).toMatch(/\n\npapo-kernels is usable here, with \w+ on \d+ threads?(, .*)?\n$/)
   })
 
   test('--json agrees with Node, the system and the addon', () => {
@@ -106,7 +110,7 @@ describe('papo-kernels doctor', () => {
       processor: { logicalCores: os.cpus().length, available: os.availableParallelism() },
       memory: { total: os.totalmem() },
       bandwidth: null,
-      cuda: { runtime: null },
+      cuda: { runtime },
     })
     engine.dispose()
     expect(report.node.napi).toBe(Number(process.versions.napi))
@@ -301,6 +305,19 @@ describe('papo-kernels doctor and the NVIDIA driver', () => {
     const { stdout } = papo(root, ['doctor', '--no-bandwidth'], { LD_LIBRARY_PATH: driver })
     expect(stdout).toMatch(/^GPU 0 +Fake Accelerator, compute capability 9\.1, 85\.9 GB$/m)
     expect(stdout).toMatch(/^GPU 1 +x+, compute/m)
+  })
+
+  test('says on which devices an engine opens', () => {
+    const verdict = (version: string) => {
+      const environment = { LD_LIBRARY_PATH: driver, FAKE_CUDA_VERSION: version }
+      return papo(root, ['doctor', '--no-bandwidth'], environment).stdout
+    }
+    if (runtime === null) {
+      expect(verdict('99000')).toContain('has no CUDA engine, and there is a GPU')
+      return
+    }
+    expect(verdict('99000')).toMatch(/ on \d+ threads?, and on cuda:0, cuda:1\n$/)
+    expect(verdict('1000')).toMatch(/update the driver(.|\n)* on \d+ threads?\n$/)
   })
 
   test('a GPU hidden by a variable', () => {

@@ -1,20 +1,49 @@
-// Sentences about GPUs; only notes for a binary without CUDA, which loses nothing by their absence.
+// Sentences about GPUs: why an engine of 'cuda:N' would not open. The CPU computes in any case.
 import { isOlder, say } from './advice'
 import type { Advice } from './advice'
 import type { CudaDriverFacts, Facts } from './facts'
 
-export function cudaAdvice({ cuda, environment }: Facts): Advice[] {
+/** Of the CUDA engine; native/cuda/context.cpp refuses older devices. */
+const oldestCapability = '8.0'
+
+/** Indexes of the devices on which an engine opens. */
+export function usableDevices({ runtime, driver, devices }: Facts['cuda']): number[] {
+  const opens =
+    runtime !== null && driver?.state === 'ready' && !isOlderDriver(driver.version, runtime)
+  return devices.flatMap(({ computeCapability }, index) =>
+    opens && !isOlder(computeCapability, oldestCapability) ? [index] : [],
+  )
+}
+
+export function cudaAdvice(facts: Facts): Advice[] {
+  const { cuda, environment } = facts
   const { runtime, driver } = cuda
-  const level = runtime === null ? 'note' : 'warning'
+  if (driver === null) return []
+  // Nothing is lost where there is no GPU to be seen.
+  const without = driver.state === 'absent' && cuda.kernelModule === null
+  const level = runtime === null || without ? 'note' : 'warning'
   const sentences = [
-    runtime === null ? 'this version computes on the CPU only: it has no CUDA kernels' : undefined,
-    driver === null ? undefined : driverSentence(driver, cuda),
-    driver === null ? undefined : deviceSentence(driver, cuda, environment),
-    runtime === null ? undefined : toolkitSentence(cuda),
+    driverSentence(driver, cuda),
+    deviceSentence(driver, cuda, environment),
+    ...(runtime === null ? [] : oldDeviceSentences(cuda)),
   ]
-  return sentences
-    .filter((sentence) => sentence !== undefined)
-    .map((sentence) => say(level, 'cuda', sentence))
+  return [
+    ...(runtime === null ? [buildAdvice(facts)] : []),
+    ...sentences
+      .filter((sentence) => sentence !== undefined)
+      .map((sentence) => say(level, 'cuda', sentence)),
+  ]
+}
+
+function buildAdvice({ cuda: { deviceCount, toolkit }, package: { checkout } }: Facts): Advice {
+  const only = 'this build computes on the CPU only: it has no CUDA engine'
+  if (deviceCount === 0) return say('note', 'cuda', only)
+  const first =
+    toolkit === null ? 'install nvcc and its static runtime, or set CUDA_HOME, and ' : ''
+  const command = checkout ? 'npm run build:gyp' : 'npm rebuild papo-kernels'
+  return say('warning', 'cuda', `${only}, and there is a GPU: ${first}build it with CUDA`, [
+    `PAPO_KERNELS_CUDA=1 ${command}`,
+  ])
 }
 
 function driverSentence(driver: CudaDriverFacts, cuda: Facts['cuda']): string | undefined {
@@ -58,16 +87,21 @@ function failureSentence({ function: name, result, message }: CudaDriverFacts): 
   return `the NVIDIA driver refuses ${name} (${message ?? 'error'}, ${result}): ${remedy}`
 }
 
+const majorOf = (version: string) => version.split('.')[0] ?? version
+
 /** A runtime works with any driver of its major version or of a later one. */
+function isOlderDriver(version: string | null, runtime: string): boolean {
+  return version !== null && isOlder(version, majorOf(runtime))
+}
+
 function oldDriverSentence(
   { version }: CudaDriverFacts,
   { runtime }: Facts['cuda'],
 ): string | undefined {
-  const major = runtime?.split('.')[0]
-  if (version === null || major === undefined || !isOlder(version, major)) return undefined
+  if (runtime === null || !isOlderDriver(version, runtime)) return undefined
   return (
     `the NVIDIA driver supports CUDA ${version} and this build uses the runtime ${runtime}: ` +
-    `update the driver to one that supports CUDA ${major}`
+    `update the driver to one that supports CUDA ${majorOf(runtime)}`
   )
 }
 
@@ -83,7 +117,13 @@ function deviceSentence(
     : `CUDA_VISIBLE_DEVICES='${hidden}' leaves no GPU: unset it`
 }
 
-function toolkitSentence({ toolkit }: Facts['cuda']): string | undefined {
-  if (toolkit !== null) return undefined
-  return 'no CUDA toolkit to build with: install nvcc and its static runtime, or set CUDA_HOME'
+function oldDeviceSentences({ devices }: Facts['cuda']): string[] {
+  return devices.flatMap(({ name, computeCapability }, index) =>
+    isOlder(computeCapability, oldestCapability)
+      ? [
+          `GPU ${index} (${name}) has compute capability ${computeCapability}, and the CUDA ` +
+            `engine needs ${oldestCapability} or newer: use another, or the CPU`,
+        ]
+      : [],
+  )
 }

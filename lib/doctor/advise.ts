@@ -138,7 +138,7 @@ function memoryAdvice({ memory }: Facts): Advice[] {
   return [say('note', 'memory', sentence, [command])]
 }
 
-const variables = ['THREADS', 'INSTRUCTION_SET', 'BUILD', 'CUDA', 'PREBUILD']
+const variables = ['THREADS', 'INSTRUCTION_SET', 'BUILD', 'CUDA', 'PREBUILD', 'ADDON']
 
 function environmentAdvice({ environment }: Facts): Advice[] {
   const known = variables.map((name) => `PAPO_KERNELS_${name}`)

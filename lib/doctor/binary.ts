@@ -97,7 +97,7 @@ export function driverFacts({ driver, engine, ended }: ProbeResult): FromDriver 
   }
 }
 
-/** CUDA counts 1000 * major + 10 * minor. */
-function versionText(version: number): string | null {
+/** CUDA counts 1000 * major + 10 * minor; 0 stands for none. */
+export function versionText(version: number): string | null {
   return version > 0 ? `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}` : null
 }

@@ -1,6 +1,7 @@
 // Loads the binary and asks it, in a process of its own: a damaged binary or a defective driver may
 // end the process that loads it. What was found out until then is on stdout, one object a line.
 import { writeSync } from 'node:fs'
+import { resolve } from 'node:path'
 import load from 'node-gyp-build'
 
 import { packageRoot } from '../package'
@@ -44,10 +45,14 @@ async function openDefault(): Promise<EngineFacts> {
 }
 
 async function probe(): Promise<void> {
-  const path = attempt('missing', () => load.resolve(packageRoot))
+  const named = process.env['PAPO_KERNELS_ADDON']
+  const path = attempt('missing', () => (named ? resolve(named) : load.resolve(packageRoot)))
   if (path === undefined) return
   say({ path })
-  const binary = attempt('unloadable', () => load(packageRoot) as Partial<Addon>)
+  const binary = attempt(
+    'unloadable',
+    () => (named ? require(path) : load(packageRoot)) as Partial<Addon>,
+  )
   if (binary === undefined) return
   const { version, abiVersion: abi } = binary
   say({ ...(version === undefined ? {} : { version }), ...(abi === undefined ? {} : { abi }) })

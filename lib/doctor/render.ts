@@ -2,6 +2,7 @@ import path from 'node:path'
 
 import type { Advice } from './advice'
 import { libcText } from './advise'
+import { usableDevices } from './advise-cuda'
 import type { Facts, InstructionSetFacts, Tool } from './facts'
 
 export const schemaVersion = 1
@@ -27,10 +28,12 @@ export function asTable(report: Report): string {
   return `${table.join('')}\n${blocks.join('')}${blocks.length > 0 ? '\n' : ''}${verdict(report)}\n`
 }
 
-function verdict({ usable, engine }: Report): string {
+function verdict({ usable, engine, cuda }: Report): string {
   if (!usable) return 'papo-kernels cannot be used here: see the errors above'
   const threads = threadText(engine.threads)
-  return `papo-kernels is usable here, with ${engine.instructionSet} on ${threads}`
+  const devices = usableDevices(cuda).map((index) => `cuda:${index}`)
+  const further = devices.length === 0 ? '' : `, and on ${devices.join(', ')}`
+  return `papo-kernels is usable here, with ${engine.instructionSet} on ${threads}${further}`
 }
 
 function rowsOf(report: Report): [title: string, cell: string][] {

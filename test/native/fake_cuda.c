@@ -1,4 +1,5 @@
-/* A libcuda.so.1 for tests: as many devices as FAKE_CUDA_DEVICES says (2), the first of them real.
+/* A libcuda.so.1 for tests: as many devices as FAKE_CUDA_DEVICES says (2), the first of them real,
+ * and a driver for CUDA FAKE_CUDA_VERSION (12040).
  * FAKE_CUDA_FAIL names a function that fails, with the CUresult FAKE_CUDA_RESULT (999), or ends
  * the process, where that is "abort".
  * Compiled with -DFAKE_CUDA_OLD it lacks cuDeviceTotalMem_v2 and cuGetErrorName. */
@@ -21,7 +22,7 @@ static int result_of(const char* function) {
 }
 
 int cuDriverGetVersion(int* version) {
-  *version = 12040;
+  *version = number("FAKE_CUDA_VERSION", 12040);
   return result_of("cuDriverGetVersion");
 }
 
