@@ -4,8 +4,8 @@
 
 #include "../native/check.h"
 #include "cuda/local_rows.h"
-#include "engine/engine.h"
 #include "emu/options.h"
+#include "engine/engine.h"
 #include "rows_fixture.h"
 
 namespace {
@@ -24,7 +24,7 @@ papo_engine* openEngine() {
   if (papo_engine_open(&options, &engine) != PAPO_OK) std::printf("%s\n", papo_last_message());
   return engine;
 }
-papo_engine* const engine = openEngine();
+papo_engine* engine = nullptr;
 
 struct Variant {
   const char* profile = "papoExact";
@@ -72,10 +72,10 @@ std::vector<Record> freshRecords(int64_t count, bool isPair) {
 
 void append(const Record& r, std::vector<double>* out) {
   for (float x : {r.inputs.logProb, r.inputs.maskedLogProb, r.inputs.entropy,
-                  r.inputs.maskedEntropy, r.inputs.exactKl, r.inputs.advantage,
-                  r.inputs.oldLogProb, r.terms.policy.loss, r.terms.perceptionKl.value,
-                  r.terms.entropy, r.terms.ratio, r.slopes.logProb, r.slopes.maskedLogProb,
-                  r.slopes.entropy, r.slopes.maskedEntropy, r.slopes.exactKl, r.shares.policy})
+                  r.inputs.maskedEntropy, r.inputs.exactKl, r.inputs.advantage, r.inputs.oldLogProb,
+                  r.terms.policy.loss, r.terms.perceptionKl.value, r.terms.entropy, r.terms.ratio,
+                  r.slopes.logProb, r.slopes.maskedLogProb, r.slopes.entropy,
+                  r.slopes.maskedEntropy, r.slopes.exactKl, r.shares.policy})
     out->push_back(static_cast<double>(x));
   out->push_back(r.sumOfSquares);
   out->push_back(r.counts + 2 * r.contributes + 4 * r.inputs.hasMasked);
@@ -131,10 +131,11 @@ bool isSame(const Matrix<T>& a, const Matrix<T>& b, const RowsShape& shape) {
 
 template <class T>
 bool hasValues(const Matrix<T>& gradient, const RowsShape& shape) {
-  for (int64_t v = 0; v < shape.vocabSize; ++v) {
-    const float x = gradient.get(0, v);
-    if (x != 0 && !std::isnan(x)) return true;
-  }
+  for (int64_t row = 0; row < shape.rows; ++row)
+    for (int64_t v = 0; v < shape.vocabSize; ++v) {
+      const float x = gradient.get(row, v);
+      if (x != 0 && !std::isnan(x)) return true;
+    }
   return shape.vocabSize == 1;
 }
 
@@ -179,14 +180,13 @@ int launchesGiveSameBits(Rows<T>& rows, const Variant& variant, const Launch (&l
                                    rows.shape.isPair() ? 2 : 1};
   int count = 0;
   for (const Launch& l : launches) {
-    const RowLaunch launch = papo::cuda::chooseRowLaunch(engine->cuda->properties(), shape,
-                                                         {l.clusterSize, l.threads});
+    const RowLaunch launch =
+        papo::cuda::chooseRowLaunch(engine->cuda->properties(), shape, {l.clusterSize, l.threads});
     if (!launch.isCluster()) continue;
     CHECK(launch.clusterSize == l.clusterSize);
     ++count;
-    compare(rows.shape, expected, results(rows, variant, [&](const RowsCall& call) {
-              launchClusters(call, launch);
-            }));
+    compare(rows.shape, expected,
+            results(rows, variant, [&](const RowsCall& call) { launchClusters(call, launch); }));
   }
   return count;
 }
@@ -273,8 +273,8 @@ void skippedRows() {
       const papo::cuda::RowShape rowShape{shape.vocabSize, 2, 2};
       RowLaunch launch = papo::cuda::chooseRowLaunch(engine->cuda->properties(), rowShape,
                                                      {l.clusterSize, l.threads});
-      const Results<papo::BFloat16> other = results(
-          rows, variant, [&](const RowsCall& call) { launchClusters(call, launch); });
+      const Results<papo::BFloat16> other =
+          results(rows, variant, [&](const RowsCall& call) { launchClusters(call, launch); });
       for (int64_t row = 0; row < count; ++row)
         for (int64_t v = 0; v < shape.vocabSize; v += 1)
           if (!isSame(static_cast<double>(out.image.get(row, v)),
@@ -395,6 +395,7 @@ void environment() {
 }  // namespace
 
 int main() {
+  engine = openEngine();
   if (!CHECK(engine)) return finish();
   sizes<float>();
   sizes<papo::Float16>();
