@@ -20,9 +20,9 @@ copy_sources() {
   ln -s "$PWD/node_modules" "$1/node_modules"
 }
 
-# $1: a folder below build/; then options of CMake. All tests, no warnings.
+# $1: a folder below build/; then options of CMake. All tests, no warnings; of the CPU.
 native_tests() {
-  cmake -S . -B "build/$1" -DPAPO_TESTS=ON -DPAPO_WERROR=ON "${@:2}"
+  cmake -S . -B "build/$1" -DPAPO_TESTS=ON -DPAPO_WERROR=ON -DPAPO_KERNELS_CUDA=0 "${@:2}"
   cmake --build "build/$1" --parallel "$(nproc)"
   ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel "$(nproc)"
 }
