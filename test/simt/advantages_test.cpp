@@ -90,7 +90,8 @@ Result run(papo_engine* engine, const Case& c) {
 }
 
 bool isSame(const std::vector<double>& a, const std::vector<double>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof a[0]) == 0;
+  const size_t bytes = a.size() * sizeof(double);
+  return a.size() == b.size() && (bytes == 0 || std::memcmp(a.data(), b.data(), bytes) == 0);
 }
 
 bool isNear(const std::vector<double>& a, const std::vector<double>& b, int32_t dtype) {
