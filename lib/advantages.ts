@@ -2,7 +2,7 @@ import { runNow } from './call'
 import type { PreparedCall } from './call'
 import { Descriptor, DescriptorLayout } from './descriptor'
 import type { DType } from './dtype'
-import { defaultEngine, engineHandle } from './engine'
+import { engineFor, engineHandle } from './engine'
 import type { Engine } from './engine'
 import { invalid } from './errors'
 import { putPerToken, putVector } from './loss/inputs'
@@ -107,8 +107,10 @@ function prepareGroupAdvantages(
   options: GroupAdvantagesOptions,
 ): PreparedCall<Tensor> {
   requireKeys('options', options, groupOptionNames)
-  const call: AdvantagesCall = new Descriptor(layoutOfCall)
-  const layout = putRewards(call, rewards)
+  const given = toTensor('rewards', rewards)
+  const engine = engineFor(options.engine, given)
+  const call: AdvantagesCall = new Descriptor(layoutOfCall, engine)
+  const layout = putRewards(call, given)
   putPerToken(call, 'groupIds', required('groupIds', groupIds), layout, 'int32')
   const advantages = newPerToken(call, 'advantages', layout, layout.dtype)
   const settings = {
@@ -117,7 +119,7 @@ function prepareGroupAdvantages(
     epsilon: requireNumber('epsilon', options.epsilon, 1e-6, 0),
     discount: 1,
   }
-  return prepared(options.engine, call, layout, settings, advantages)
+  return prepared(engine, call, layout, settings, advantages)
 }
 
 /**
@@ -153,12 +155,14 @@ function prepareRemaxAdvantages(
   options: RemaxAdvantagesOptions,
 ): PreparedCall<Tensor> {
   requireKeys('options', options, remaxOptionNames)
-  const call: AdvantagesCall = new Descriptor(layoutOfCall)
-  const layout = putRewards(call, rewards)
+  const given = toTensor('rewards', rewards)
+  const engine = engineFor(options.engine, given)
+  const call: AdvantagesCall = new Descriptor(layoutOfCall, engine)
+  const layout = putRewards(call, given)
   putPerToken(call, 'baselines', required('baselines', baselines), layout, layout.dtype)
   const advantages = newPerToken(call, 'advantages', layout, layout.dtype)
   const settings = { estimator: remax, scale: 0, epsilon: 0, discount: 1 }
-  return prepared(options.engine, call, layout, settings, advantages)
+  return prepared(engine, call, layout, settings, advantages)
 }
 
 /**
@@ -194,8 +198,10 @@ function prepareReinforcePlusPlus(
 ): PreparedCall<ReinforcePlusPlusAdvantages> {
   requireKeys('inputs', inputs, reinforceInputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, reinforceOptionNames)
-  const call: AdvantagesCall = new Descriptor(layoutOfCall)
-  const layout = putRewards(call, inputs.rewards, inputs.cuSeqlens)
+  const rewards = toTensor('rewards', inputs.rewards)
+  const engine = engineFor(options.engine, rewards)
+  const call: AdvantagesCall = new Descriptor(layoutOfCall, engine)
+  const layout = putRewards(call, rewards, inputs.cuSeqlens)
   if (layout.cuSeqlens === undefined && layout.shape.length === 1)
     throw invalid(
       'ERR_INVALID_SHAPE',
@@ -212,7 +218,7 @@ function prepareReinforcePlusPlus(
     epsilon: requireNumber('epsilon', options.epsilon, 1e-8, 0),
     discount: requireNumber('discount', options.discount, 1, 0, 1),
   }
-  return prepared(options.engine, call, layout, settings, { advantages, returns })
+  return prepared(engine, call, layout, settings, { advantages, returns })
 }
 
 interface RewardsLayout extends TokenLayout {
@@ -221,10 +227,9 @@ interface RewardsLayout extends TokenLayout {
 
 function putRewards(
   call: AdvantagesCall,
-  value: TensorLike,
+  rewards: Tensor,
   cuSeqlens?: readonly number[] | Int32Array,
 ): RewardsLayout {
-  const rewards = toTensor('rewards', value)
   const shape = tokenShape('rewards', rewards)
   if (!realDTypes.includes(rewards.dtype))
     throw invalid('ERR_INVALID_DTYPE', 'rewards', realDTypes.join(' or '), describeTensor(rewards))
@@ -248,7 +253,7 @@ interface Settings {
 }
 
 function prepared<Result>(
-  engine: Engine = defaultEngine(),
+  engine: Engine,
   call: AdvantagesCall,
   layout: TokenLayout,
   settings: Settings,

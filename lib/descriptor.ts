@@ -1,5 +1,9 @@
+import { deviceCode, deviceName } from './device'
 import { allocate, dtypeCode } from './dtype'
 import type { DType, TypedArray } from './dtype'
+import type { Engine } from './engine'
+import { allocateFor, isOnHost, storageCode, wrongDevice } from './storage'
+import type { Storage } from './storage'
 
 const numbersPerSlot = 4
 
@@ -21,21 +25,35 @@ export class DescriptorLayout<Name extends string> {
   }
 }
 
-/** The tensors of one native call, as bindings/node/descriptor.h reads them. */
+/**
+ * The tensors of one native call, as bindings/node/descriptor.h reads them: all on the engine's
+ * device, but for those that every engine takes from the host.
+ */
 export class Descriptor<Name extends string> {
-  readonly slots: (TypedArray | undefined)[]
+  readonly slots: (Storage | undefined)[]
   readonly shapes: Float64Array
+  readonly engine: Engine
+  readonly #device: number
   readonly #own: TypedArray[] = []
   readonly #index: Readonly<Record<Name, number>>
 
-  constructor(layout: DescriptorLayout<Name>) {
-    this.slots = new Array<TypedArray | undefined>(layout.count).fill(undefined)
+  constructor(layout: DescriptorLayout<Name>, engine: Engine) {
+    this.slots = new Array<Storage | undefined>(layout.count).fill(undefined)
     this.shapes = layout.shapes
+    this.engine = engine
+    this.#device = deviceCode(engine.device)
     this.#index = layout.index
   }
 
   /** New memory for an output: the caller gets it when the call is done. */
-  allocate(argument: string, dtype: DType, elements: number): TypedArray {
+  allocate(argument: string, dtype: DType, elements: number): Storage {
+    const data = allocateFor(this.engine, argument, dtype, elements)
+    if (isOnHost(data)) this.#own.push(data)
+    return data
+  }
+
+  /** New memory of the host, of which the caller knows nothing. */
+  allocateOnHost(argument: string, dtype: DType, elements: number): TypedArray {
     const data = allocate(argument, dtype, elements)
     this.#own.push(data)
     return data
@@ -44,7 +62,8 @@ export class Descriptor<Name extends string> {
   /** The buffers that the caller has too. */
   callersBuffers(): Set<ArrayBufferLike> {
     const buffers = new Set<ArrayBufferLike>()
-    for (const data of this.slots) if (data !== undefined) buffers.add(data.buffer)
+    for (const data of this.slots)
+      if (data !== undefined && isOnHost(data)) buffers.add(data.buffer)
     for (const data of this.#own) buffers.delete(data.buffer)
     return buffers
   }
@@ -52,18 +71,40 @@ export class Descriptor<Name extends string> {
   /** The first tensor whose buffer was transferred away; tensors are never empty. */
   detached(): Name | undefined {
     const names = Object.keys(this.#index) as Name[]
-    return names.find((name) => this.slots[this.#index[name]]?.length === 0)
+    return names.find((name) => {
+      const data = this.slots[this.#index[name]]
+      return data !== undefined && isOnHost(data) && data.length === 0
+    })
   }
 
   /** [rows] of contiguous values. */
-  vector(name: Name, data: TypedArray, dtype: DType, rows: number): void {
+  vector(name: Name, data: Storage, dtype: DType, rows: number): void {
     this.matrix(name, data, dtype, rows, 1, 1)
   }
 
-  /** [rows, columns] */
+  /** [rows, columns] @throws PapoError ERR_DEVICE_MISMATCH (not of the engine's device) */
   matrix(
     name: Name,
-    data: TypedArray,
+    data: Storage,
+    dtype: DType,
+    rows: number,
+    columns: number,
+    rowStride: number,
+  ): void {
+    const device = storageCode(data)
+    if (device !== this.#device) throw wrongDevice(name, this.engine.device, deviceName(device))
+    this.anywhere(name, data, dtype, rows, columns, rowStride)
+  }
+
+  /** [rows, columns] without gaps, from the host on every engine. */
+  onHost(name: Name, data: TypedArray, dtype: DType, rows: number, columns = 1): void {
+    this.anywhere(name, data, dtype, rows, columns, columns)
+  }
+
+  /** [rows, columns] on whatever device. */
+  anywhere(
+    name: Name,
+    data: Storage,
     dtype: DType,
     rows: number,
     columns: number,

@@ -11,20 +11,52 @@ interface DTypeRow {
   readonly code: number
   readonly bytes: number
   readonly create: (length: number) => TypedArray
+  readonly view: (buffer: ArrayBuffer) => TypedArray
+}
+
+const float32 = {
+  create: (length: number) => new Float32Array(length),
+  view: (buffer: ArrayBuffer) => new Float32Array(buffer),
+}
+const float64 = {
+  create: (length: number) => new Float64Array(length),
+  view: (buffer: ArrayBuffer) => new Float64Array(buffer),
+}
+const bits16 = {
+  create: (length: number) => new Uint16Array(length),
+  view: (buffer: ArrayBuffer) => new Uint16Array(buffer),
+}
+const int32 = {
+  create: (length: number) => new Int32Array(length),
+  view: (buffer: ArrayBuffer) => new Int32Array(buffer),
+}
+const uint8 = {
+  create: (length: number) => new Uint8Array(length),
+  view: (buffer: ArrayBuffer) => new Uint8Array(buffer),
 }
 
 const rows: Readonly<Record<DType, DTypeRow>> = {
-  float32: { code: 0, bytes: 4, create: (length) => new Float32Array(length) },
-  float16: { code: 1, bytes: 2, create: (length) => new Uint16Array(length) },
-  bfloat16: { code: 2, bytes: 2, create: (length) => new Uint16Array(length) },
-  float64: { code: 3, bytes: 8, create: (length) => new Float64Array(length) },
-  int32: { code: 4, bytes: 4, create: (length) => new Int32Array(length) },
-  uint8: { code: 5, bytes: 1, create: (length) => new Uint8Array(length) },
+  float32: { code: 0, bytes: 4, ...float32 },
+  float16: { code: 1, bytes: 2, ...bits16 },
+  bfloat16: { code: 2, bytes: 2, ...bits16 },
+  float64: { code: 3, bytes: 8, ...float64 },
+  int32: { code: 4, bytes: 4, ...int32 },
+  uint8: { code: 5, bytes: 1, ...uint8 },
 }
 
 /** The value of papo_dtype. */
 export function dtypeCode(dtype: DType): number {
   return rows[dtype].code
+}
+
+/** Of one element. */
+export function bytesOf(dtype: DType): number {
+  return rows[dtype].bytes
+}
+
+/** All of a buffer as elements of a dtype. */
+export function viewBuffer(dtype: DType, buffer: ArrayBuffer): TypedArray {
+  return rows[dtype].view(buffer)
 }
 
 /** A zeroed array of this many elements; ERR_OUT_OF_MEMORY, naming the bytes, if there is none. */

@@ -1,20 +1,35 @@
+import { deviceCode } from './device'
+import type { Device } from './device'
 import type { DType } from './dtype'
 import { describe, fromNative, invalid } from './errors'
+import { eventHandle, makeEvent } from './event'
+import type { DeviceEvent } from './event'
 import { addon } from './native'
 import type { NativeEngine } from './native'
 import { requireInteger, requireKeys } from './options'
-import type { Device } from './tensor'
 
 export interface EngineOptions {
-  /** Default 'cpu', the only one that this version opens. */
+  /** Default 'cpu'; 'cuda:0' is the first NVIDIA device that the process sees. */
   device?: Device
-  /** A name of {@link instructionSets}; default: the fastest. */
+  /** Of the CPU: a name of {@link instructionSets}; default: the fastest. */
   instructionSet?: string
-  /** 1 to 1024, or 0 for as many as the processor runs at once (the default). */
+  /** Of the CPU: 1 to 1024, or 0 for as many as the processor runs at once (the default). */
   threads?: number
+  /**
+   * Of a CUDA device: the caller's cudaStream_t as a number, for work of other libraries to come
+   * before and after ours without waiting; it must outlive the engine and the tensors allocated with
+   * it. 1n is the legacy default stream. Default: a stream of the engine's own.
+   */
+  stream?: bigint
 }
 
-const optionNames = new Set(['device', 'instructionSet', 'threads'])
+/** Memory of a device, in bytes. */
+export interface MemoryInfo {
+  free: number
+  total: number
+}
+
+const optionNames = new Set(['device', 'instructionSet', 'threads', 'stream'])
 const secret = Symbol('Engine')
 let readHandle: (engine: unknown) => NativeEngine
 
@@ -25,12 +40,16 @@ let readHandle: (engine: unknown) => NativeEngine
  *
  * Results are the same bits for any number of threads; instruction sets differ by rounding.
  *
+ * An engine of a CUDA device has a stream instead of threads. It takes tensors of its device, and
+ * its functions return when the results are there.
+ *
  * @example
  * using reference = Engine.open({ instructionSet: 'reference' })   // float64 throughout
  */
 export class Engine {
-  /** For example 'avx512', 'avx2', 'neon', 'portable' or 'reference'. */
+  /** For example 'avx512', 'avx2', 'neon', 'portable' or 'reference'; 'cuda' on a device. */
   readonly instructionSet: string
+  /** 0 on a CUDA device. */
   readonly threads: number
   readonly device: Device
   readonly #handle: NativeEngine
@@ -57,16 +76,18 @@ export class Engine {
 
   /**
    * @throws PapoError ERR_UNAVAILABLE (a device or instruction set that is not here),
-   * ERR_INVALID_OPTION, ERR_INVALID_ARGUMENT, ERR_OUT_OF_MEMORY
+   * ERR_INVALID_OPTION, ERR_INVALID_ARGUMENT, ERR_OUT_OF_MEMORY, ERR_DEVICE
    */
   static open(options: EngineOptions = {}): Engine {
     requireKeys('options', options, optionNames)
-    const { device = 'cpu', instructionSet, threads } = options
-    const deviceCode = requireDevice(device)
-    const threadCount = requireInteger('threads', threads, 0, 0, 1024)
-    if (deviceCode === 0) requireInstructionSet(instructionSet)
+    const { device = 'cpu', instructionSet, threads, stream } = options
+    const code = deviceCode(device)
+    const threadCount = requireInteger('threads', threads, 0, 0, code === 0 ? 1024 : 0)
+    requireStream(stream, code)
+    requireInstructionSet(instructionSet, code === 0 ? instructionSets() : ['cuda'])
     try {
-      return new Engine(secret, new addon.Engine(deviceCode, instructionSet, threadCount), device)
+      const handle = new addon.Engine(code, instructionSet, threadCount, stream)
+      return new Engine(secret, handle, device)
     } catch (error) {
       throw fromNative(error)
     }
@@ -76,7 +97,55 @@ export class Engine {
     return this.#disposed
   }
 
-  /** Frees threads and memory; any later use throws ERR_DISPOSED. Calling it again does nothing. */
+  /** The cudaStream_t of a CUDA engine as a number; 0n on the CPU. */
+  get stream(): bigint {
+    return readHandle(this).stream()
+  }
+
+  /**
+   * Waits for everything in the engine's stream: other libraries' work too, where the stream is the
+   * caller's. On the CPU there is nothing to wait for.
+   *
+   * @throws PapoError ERR_DEVICE, ERR_DISPOSED
+   */
+  synchronize(): void {
+    onDevice(readHandle(this), (handle) => handle.synchronize())
+  }
+
+  /** Free and total memory of the device. @throws PapoError ERR_UNAVAILABLE (on the CPU) */
+  memoryInfo(): MemoryInfo {
+    this.#requireCuda('memoryInfo()')
+    const [free, total] = onDevice(readHandle(this), (handle) => handle.memoryInfo())
+    return { free, total }
+  }
+
+  /** The point behind everything in the stream by now. @throws PapoError ERR_UNAVAILABLE (on the CPU) */
+  recordEvent(): DeviceEvent {
+    this.#requireCuda('recordEvent()')
+    return makeEvent(readHandle(this))
+  }
+
+  /**
+   * What this engine is given from now on begins when the event has passed; nobody waits for that.
+   * The event may be of another engine of the device.
+   *
+   * @throws PapoError ERR_UNAVAILABLE (on the CPU), ERR_INVALID_ARGUMENT, ERR_DISPOSED, ERR_DEVICE
+   */
+  waitFor(event: DeviceEvent): void {
+    this.#requireCuda('waitFor()')
+    const point = eventHandle(event, 'event')
+    onDevice(readHandle(this), (handle) => point.wait(handle))
+  }
+
+  #requireCuda(what: string): void {
+    if (this.device === 'cpu')
+      throw invalid('ERR_UNAVAILABLE', 'engine', `one of a CUDA device for ${what}`, 'the CPU')
+  }
+
+  /**
+   * Frees threads and memory; any later use throws ERR_DISPOSED. Calling it again does nothing. A
+   * stream stays open for the tensors allocated in it.
+   */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
@@ -93,15 +162,44 @@ export function instructionSets(): string[] {
   return addon.instructionSets()
 }
 
-let shared: Engine | undefined
+const shared = new Map<Device, Engine>()
 
 /**
- * The engine of calls that name none, opened on first use, with the environment's
- * PAPO_KERNELS_INSTRUCTION_SET and PAPO_KERNELS_THREADS. One for each worker thread.
+ * The engine of calls that name none, opened on first use; one for each device and worker thread.
+ * That of the CPU heeds the environment's PAPO_KERNELS_INSTRUCTION_SET and PAPO_KERNELS_THREADS.
+ *
+ * @throws PapoError as {@link Engine.open}
  */
-export function defaultEngine(): Engine {
-  if (shared === undefined || shared.disposed) shared = Engine.open(optionsFromEnvironment())
-  return shared
+export function defaultEngine(device: Device = 'cpu'): Engine {
+  const open = shared.get(device)
+  if (open !== undefined && !open.disposed) return open
+  const engine = Engine.open(device === 'cpu' ? optionsFromEnvironment() : { device })
+  shared.set(device, engine)
+  return engine
+}
+
+/**
+ * The engine of a call: the one given, or the default of the device that this tensor lies on.
+ *
+ * @throws PapoError ERR_DISPOSED, ERR_INVALID_ARGUMENT, and as {@link Engine.open}
+ */
+export function engineFor(
+  engine: Engine | undefined,
+  tensor?: { readonly device: Device },
+): Engine {
+  const chosen = engine ?? defaultEngine(tensor?.device)
+  engineHandle(chosen)
+  return chosen
+}
+
+/** The engine given, which must be of the device, where both are given; else the device's default. */
+export function chooseEngine(device: Device | undefined, engine: Engine | undefined): Engine {
+  if (device !== undefined) deviceCode(device)
+  if (engine === undefined) return defaultEngine(device)
+  engineHandle(engine)
+  if (device !== undefined && engine.device !== device)
+    throw invalid('ERR_DEVICE_MISMATCH', 'engine', `one of ${device}`, engine.device)
+  return engine
 }
 
 function optionsFromEnvironment(): EngineOptions {
@@ -123,20 +221,26 @@ export function valueDType(engine: Engine): DType {
   return engine.instructionSet === 'reference' ? 'float64' : 'float32'
 }
 
-// papo_engine_options.device: papo_device_kind + 16 * index
-function requireDevice(device: unknown): number {
-  if (device === 'cpu') return 0
-  const index = typeof device === 'string' ? /^cuda:(\d{1,3})$/.exec(device)?.[1] : undefined
-  if (index === undefined)
-    throw invalid('ERR_INVALID_OPTION', 'device', "'cpu' or 'cuda:<index>'", describe(device))
-  return 1 + 16 * Number(index)
+function onDevice<Result>(handle: NativeEngine, body: (handle: NativeEngine) => Result): Result {
+  try {
+    return body(handle)
+  } catch (error) {
+    throw fromNative(error)
+  }
 }
 
-function requireInstructionSet(name: unknown): void {
+function requireStream(stream: unknown, device: number): void {
+  if (stream === undefined) return
+  if (device === 0)
+    throw invalid('ERR_INVALID_OPTION', 'stream', 'none on the CPU', describe(stream))
+  if (typeof stream !== 'bigint' || stream <= 0n || stream >= 1n << 64n)
+    throw invalid('ERR_INVALID_OPTION', 'stream', 'a cudaStream_t as a bigint', describe(stream))
+}
+
+function requireInstructionSet(name: unknown, names: readonly string[]): void {
   if (name === undefined) return
   if (typeof name !== 'string')
     throw invalid('ERR_INVALID_OPTION', 'instructionSet', 'a name', describe(name))
-  const names = instructionSets()
   if (!names.includes(name))
     throw invalid('ERR_UNAVAILABLE', 'instructionSet', `one of ${names.join(', ')}`, describe(name))
 }

@@ -16,8 +16,12 @@ export type PapoErrorCode =
   | 'ERR_DETACHED'
   /** A buffer was to be transferred while a queued call uses it. */
   | 'ERR_IN_USE'
+  /** A tensor lies on another device than the engine of the call, or than where it is needed. */
+  | 'ERR_DEVICE_MISMATCH'
   /** A device or an instruction set that this machine or build does not have. */
   | 'ERR_UNAVAILABLE'
+  /** The CUDA driver refused or lost something; the message has its words. */
+  | 'ERR_DEVICE'
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_ADDON_NOT_FOUND'
   /** A file of the command line tool could not be read, written or parsed. */

@@ -2,11 +2,19 @@ export { PapoError } from './errors'
 export type { PapoErrorCode } from './errors'
 
 export { Tensor } from './tensor'
-export type { Device, TensorLike, TensorOptions } from './tensor'
+export type {
+  CopyOptions,
+  Device,
+  PlacementOptions,
+  TensorLike,
+  TensorOptions,
+} from './tensor'
+export type { ShareHandle, UnsafePointer } from './foreign'
 export type { DType, TypedArray } from './dtype'
 
 export { defaultEngine, Engine, instructionSets } from './engine'
-export type { EngineOptions } from './engine'
+export type { EngineOptions, MemoryInfo } from './engine'
+export { DeviceEvent } from './event'
 
 export { profiles, resolveObjective } from './loss/objective'
 export type { Objective, ObjectiveInput } from './loss/objective'

@@ -1,3 +1,5 @@
+import path from 'node:path'
+
 import load from 'node-gyp-build'
 import type { TypedArray } from './dtype'
 import { PapoError } from './errors'
@@ -9,6 +11,31 @@ import { mending, packageRoot } from './package'
 export interface NativeEngine {
   instructionSet(): string
   threads(): number
+  /** cudaStream_t; 0n on the CPU */
+  stream(): bigint
+  /** Waits for the stream and throws what only the device could see. */
+  synchronize(): void
+  /** Bytes free and bytes in all, of the device. */
+  memoryInfo(): [free: number, total: number]
+  dispose(): void
+}
+
+/** A piece of a device's memory, which lives as long as an object or a queued call holds it. */
+export interface NativeMemory {
+  pointer(): bigint
+  /** papo_tensor.device */
+  device(): number
+  /** Sets all bytes to 0, and returns when that is done. */
+  clear(engine: NativeEngine): void
+  /** What another process opens it with. */
+  share(engine: NativeEngine): { handle: Uint8Array; offset: number }
+  dispose(): void
+}
+
+export interface NativeEvent {
+  wait(engine: NativeEngine): void
+  synchronize(): void
+  elapsedSince(earlier: NativeEvent): number
   dispose(): void
 }
 
@@ -35,7 +62,7 @@ export interface NativeCudaDriver {
   }[]
 }
 
-export type Slots = readonly (TypedArray | undefined)[]
+export type Slots = readonly (TypedArray | NativeMemory | undefined)[]
 
 /**
  * What bindings/node/addon.cpp exports: the whole native surface. Not public.
@@ -53,7 +80,27 @@ export interface Addon {
     device: number,
     instructionSet: string | undefined,
     threads: number,
+    stream?: bigint,
   ) => NativeEngine
+  readonly DeviceMemory: {
+    new (kind: 'pool' | 'shareable', engine: NativeEngine, bytes: number): NativeMemory
+    /** Somebody else's memory, checked with the driver and never freed. */
+    new (kind: 'pointer', engine: NativeEngine, bytes: number, pointer: bigint): NativeMemory
+    /** Another process's memory. */
+    new (
+      kind: 'imported',
+      engine: NativeEngine,
+      bytes: number,
+      handle: Uint8Array,
+      offset: number,
+    ): NativeMemory
+    /** A part that keeps the whole alive. */
+    new (kind: 'view', memory: NativeMemory, bytes: number, offset: number): NativeMemory
+  }
+  /** The point behind everything that the engine was given by now. */
+  readonly Event: new (
+    engine: NativeEngine,
+  ) => NativeEvent
   readonly Jobs: new (
     settled: (job: number, code: PapoErrorCode | undefined, message: string | undefined) => void,
   ) => NativeJobs
@@ -136,6 +183,15 @@ export interface Addon {
     shapes: Float64Array,
     jobs?: NativeJobs,
   ): number | undefined
+  /** Between two tensors of one shape and dtype, at least one of them on the engine's device. */
+  copy(
+    engine: NativeEngine,
+    slots: Slots,
+    shapes: Float64Array,
+    jobs?: NativeJobs,
+  ): number | undefined
+  /** Zeroed host memory that the engine's device copies from and to without a detour. */
+  pinnedBuffer(engine: NativeEngine, bytes: number): ArrayBuffer
   /** A hint to the system for a new array that has not been written yet. */
   preferHugePages(data: TypedArray): void
   /** Fastest first, also those that this processor cannot run; features: with commas. */
@@ -193,6 +249,7 @@ export const slotNames = {
   maskPatchRows: ['rows', 'gridThw', 'patchMask', 'fill', 'out'],
   randomPatchMask: ['patchMask'],
   saliencyPatchMask: ['saliency', 'patchMask'],
+  copy: ['source', 'destination'],
 } as const
 
 const abiVersion = 1
@@ -230,7 +287,9 @@ function requireSameLayout(addon: Addon): Addon {
 function loadAddon(): Addon {
   let binary: unknown
   try {
-    binary = load(packageRoot)
+    // For tests: another build of the addon, as npm run build:simt makes one.
+    const file = process.env['PAPO_KERNELS_ADDON']
+    binary = file ? require(path.resolve(file)) : load(packageRoot)
   } catch (cause) {
     throw notFound(cause instanceof Error ? cause.message.trim() : String(cause), cause)
   }

@@ -2,7 +2,9 @@
 // is no static state: every worker thread that loads the addon has an export table of its own.
 #include <napi.h>
 
+#include "device_memory.h"
 #include "engine.h"
+#include "event.h"
 #include "jobs.h"
 #include "operations.h"
 #include "slots.h"
@@ -30,6 +32,7 @@ Napi::Object layout(Napi::Env env) {
   names.Set("maskPatchRows", slotNames(env, kMaskPatchRowsSlots));
   names.Set("randomPatchMask", slotNames(env, kRandomPatchMaskSlots));
   names.Set("saliencyPatchMask", slotNames(env, kSaliencyPatchMaskSlots));
+  names.Set("copy", slotNames(env, kCopySlots));
   return names;
 }
 
@@ -40,6 +43,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", layout(env));
   exports.Set("Engine", Engine::define(env));
   exports.Set("Jobs", Jobs::define(env));
+  exports.Set("DeviceMemory", DeviceMemory::define(env));
+  exports.Set("Event", Event::define(env));
   exports.Set("instructionSets", Napi::Function::New<instructionSets>(env));
   exports.Set("loss", Napi::Function::New<loss>(env));
   exports.Set("tokenLogProbs", Napi::Function::New<tokenLogProbs>(env));
@@ -48,6 +53,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("maskPatchRows", Napi::Function::New<maskPatchRows>(env));
   exports.Set("randomPatchMask", Napi::Function::New<randomPatchMask>(env));
   exports.Set("saliencyPatchMask", Napi::Function::New<saliencyPatchMask>(env));
+  exports.Set("copy", Napi::Function::New<copy>(env));
+  exports.Set("pinnedBuffer", Napi::Function::New<pinnedBuffer>(env));
   exports.Set("preferHugePages", Napi::Function::New<preferHugePages>(env));
   exports.Set("compiledInstructionSets", Napi::Function::New<compiledInstructionSets>(env));
   exports.Set("cudaDriver", Napi::Function::New<cudaDriver>(env));

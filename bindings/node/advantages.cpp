@@ -18,7 +18,7 @@ Napi::Value advantages(const Napi::CallbackInfo& info) {
   args.epsilon = number("epsilon");
   args.discount = number("discount");
   args.responses = toInt64(number("responses"));
-  readTensors(info[2], info[3], kAdvantagesSlots, &args);
+  readTensors(info[2], info[3], kAdvantagesSlots, &computation);
   args.cuSeqlens = readCuSeqlens(info[4], args.responses);
   return engine.run(info[5], computation);
 }

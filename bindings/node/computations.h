@@ -5,27 +5,20 @@
 
 namespace papo::node {
 
+// The metrics are memory of the host on every engine: a device writes them to the begin of the
+// workspace, from where they are copied.
 class LossComputation final : public Computation {
  public:
   papo_objective objective{};
   papo_loss_args args{};
 
-  papo_status workspace(const papo_engine* engine, size_t* bytes) const override {
-    const papo_loss_args complete = withObjective();
-    return papo_loss_workspace(engine, &complete, bytes);
-  }
-  papo_status compute(papo_engine* engine, void* memory, size_t bytes) const override {
-    const papo_loss_args complete = withObjective();
-    return papo_loss(engine, &complete, memory, bytes);
-  }
+  papo_status workspace(const papo_engine* engine, size_t* bytes) const override;
+  papo_status compute(papo_engine* engine, void* memory, size_t bytes) const override;
 
  private:
-  // Of this copy of the computation.
-  papo_loss_args withObjective() const {
-    papo_loss_args complete = args;
-    complete.objective = &objective;
-    return complete;
-  }
+  // Of this copy of the computation, with metrics in this memory.
+  papo_loss_args complete(const papo_engine* engine, void* metrics) const;
+  papo_status computeOnDevice(papo_engine* engine, char* memory, size_t bytes) const;
 };
 
 // One that a struct of arguments and two functions describe.
@@ -70,5 +63,18 @@ using RandomPatchMaskComputation =
     SimpleComputation<papo_random_patch_mask_args, papo_random_patch_mask>;
 using SaliencyPatchMaskComputation =
     SimpleComputation<papo_saliency_patch_mask_args, papo_saliency_patch_mask>;
+
+struct CopyArgs {
+  papo_tensor source, destination;
+};
+
+// Equal rows and columns of one dtype, on the host or on devices, one of them the engine's.
+class CopyComputation final : public Computation {
+ public:
+  CopyArgs args{};
+
+  papo_status workspace(const papo_engine* engine, size_t* bytes) const override;
+  papo_status compute(papo_engine* engine, void* memory, size_t bytes) const override;
+};
 
 }  // namespace papo::node

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "device_memory.h"
 #include "errors.h"
 
 namespace papo::node {
@@ -27,35 +28,47 @@ bool isDetached(Napi::Env env, const Napi::Value& typedArray) {
 
 // As<TypedArray>() does not look at the element type and says nothing of detached buffers. A
 // detached array has length 0, which no argument has.
-TypedArrayView readTypedArray(const Napi::Value& value, const char* name) {
+bool tryReadTypedArray(const Napi::Value& value, const char* name, TypedArrayView* view) {
   const Napi::Env env = value.Env();
-  TypedArrayView view{};
-  if (napi_get_typedarray_info(env, value, &view.kind, &view.length, &view.data, nullptr,
+  if (napi_get_typedarray_info(env, value, &view->kind, &view->length, &view->data, nullptr,
                                nullptr) != napi_ok)
-    throwInvalid(env, "ERR_INVALID_ARGUMENT", name, "a typed array", "another value");
-  if (view.length == 0 && isDetached(env, value))
+    return false;
+  if (view->length == 0 && isDetached(env, value))
     throwInvalid(env, "ERR_DETACHED", name, "a buffer of this thread", "one that was transferred");
+  return true;
+}
+
+TypedArrayView readTypedArray(const Napi::Value& value, const char* name) {
+  TypedArrayView view{};
+  if (!tryReadTypedArray(value, name, &view))
+    throwInvalid(value.Env(), "ERR_INVALID_ARGUMENT", name, "a typed array", "another value");
   return view;
 }
 
 struct ElementKind {
   napi_typedarray_type kind;
   const char* name;
+  size_t bytes;
 };
 
 // In the order of papo_dtype. Both 16-bit floats travel as bit patterns.
 constexpr ElementKind kElementKinds[] = {
-    {napi_float32_array, "Float32Array"}, {napi_uint16_array, "Uint16Array"},
-    {napi_uint16_array, "Uint16Array"},   {napi_float64_array, "Float64Array"},
-    {napi_int32_array, "Int32Array"},     {napi_uint8_array, "Uint8Array"},
+    {napi_float32_array, "Float32Array", 4}, {napi_uint16_array, "Uint16Array", 2},
+    {napi_uint16_array, "Uint16Array", 2},   {napi_float64_array, "Float64Array", 8},
+    {napi_int32_array, "Int32Array", 4},     {napi_uint8_array, "Uint8Array", 1},
 };
 constexpr int32_t kDTypeCount = sizeof kElementKinds / sizeof kElementKinds[0];
 
-void requireKind(Napi::Env env, const char* name, int32_t dtype, napi_typedarray_type kind) {
+const ElementKind& elementKind(Napi::Env env, const char* name, int32_t dtype) {
   if (dtype < 0 || dtype >= kDTypeCount)
     throwInvalid(env, "ERR_INVALID_DTYPE", name, "a papo_dtype", std::to_string(dtype));
-  if (kElementKinds[dtype].kind != kind)
-    throwInvalid(env, "ERR_INVALID_DTYPE", name, kElementKinds[dtype].name,
+  return kElementKinds[dtype];
+}
+
+void requireKind(Napi::Env env, const char* name, int32_t dtype, napi_typedarray_type kind) {
+  const ElementKind& expected = elementKind(env, name, dtype);
+  if (expected.kind != kind)
+    throwInvalid(env, "ERR_INVALID_DTYPE", name, expected.name,
                  "typed array kind " + std::to_string(kind));
 }
 
@@ -64,6 +77,25 @@ bool fits(const papo_tensor& t, size_t length) {
   const auto elements = static_cast<int64_t>(length);
   if (t.rows < 1 || t.columns < 1 || t.rowStride < t.columns || t.columns > elements) return false;
   return t.rows - 1 <= (elements - t.columns) / t.rowStride;
+}
+
+// Fills data and device of a tensor; returns how many elements of its dtype are there.
+size_t readData(const Napi::Value& value, const char* name, papo_tensor* tensor,
+                Computation* computation) {
+  TypedArrayView view{};
+  if (tryReadTypedArray(value, name, &view)) {
+    requireKind(value.Env(), name, tensor->dtype, view.kind);
+    tensor->data = view.data;
+    tensor->device = PAPO_CPU;
+    return view.length;
+  }
+  const DeviceMemory* memory = DeviceMemory::tryFrom(value, name);
+  if (!memory)
+    throwInvalid(value.Env(), "ERR_INVALID_ARGUMENT", name, "a typed array", "another value");
+  tensor->data = memory->data();
+  tensor->device = memory->block()->device();
+  computation->blocks.push_back(memory->block());
+  return memory->bytes() / elementKind(value.Env(), name, tensor->dtype).bytes;
 }
 
 }  // namespace
@@ -77,24 +109,22 @@ DescriptorReader::DescriptorReader(const Napi::Value& slots, const Napi::Value& 
   slots_ = slots.As<Napi::Array>();
 }
 
-papo_tensor DescriptorReader::read(uint32_t index, const char* name) const {
+papo_tensor DescriptorReader::read(uint32_t index, const char* name,
+                                   Computation* computation) const {
   papo_tensor tensor{};
   const Napi::Value value = slots_.Get(index);
   if (value.IsUndefined()) return tensor;
-  const TypedArrayView view = readTypedArray(value, name);
   const double* shape = shapes_ + kNumbersPerSlot * index;
-  tensor.data = view.data;
   tensor.rows = toInt64(shape[0]);
   tensor.columns = toInt64(shape[1]);
   tensor.rowStride = toInt64(shape[2]);
   tensor.dtype = toInt32(shape[3]);
-  tensor.device = PAPO_CPU;
-  requireKind(value.Env(), name, tensor.dtype, view.kind);
-  if (!fits(tensor, view.length))
+  const size_t length = readData(value, name, &tensor, computation);
+  if (!fits(tensor, length))
     throwInvalid(value.Env(), "ERR_INVALID_SHAPE", name,
                  "at least " + std::to_string(tensor.rows) + " x " +
                      std::to_string(tensor.columns) + " elements",
-                 std::to_string(view.length));
+                 std::to_string(length));
   return tensor;
 }
 

@@ -1,14 +1,15 @@
-// Reads what lib/descriptor.ts writes: the tensors of one call as a list of typed arrays in a fixed
-// order, and four numbers for each (rows, columns, rowStride, dtype).
+// Reads what lib/descriptor.ts writes: the tensors of one call as a list of typed arrays and of
+// memory of devices in a fixed order, and four numbers for each (rows, columns, rowStride, dtype).
 //
-// Nothing the numbers claim is believed: kind and length of every typed array are checked against
-// them, so that a mistake in JavaScript cannot make the engine read or write out of bounds.
+// Nothing the numbers claim is believed: kind and length of every entry are checked against them, so
+// that a mistake in JavaScript cannot make the engine read or write out of bounds.
 #pragma once
 
 #include <napi.h>
 
 #include <cstdint>
 
+#include "lane.h"
 #include "papo.h"
 
 namespace papo::node {
@@ -25,19 +26,22 @@ class DescriptorReader {
   // Throws unless slots is a list of count entries and shapes a Float64Array of 4 * count.
   DescriptorReader(const Napi::Value& slots, const Napi::Value& shapes, uint32_t count);
 
-  // The view in slot index; absent (data null) where the list holds undefined.
-  papo_tensor read(uint32_t index, const char* name) const;
+  // The view in slot index; absent (data null) where the list holds undefined. The computation keeps
+  // memory of a device.
+  papo_tensor read(uint32_t index, const char* name, Computation* computation) const;
 
  private:
   Napi::Array slots_;
   const double* shapes_;
 };
 
-template <class Args, uint32_t kCount>
+// Into the args of a computation.
+template <class Args, uint32_t kCount, class AnyComputation>
 void readTensors(const Napi::Value& slots, const Napi::Value& shapes,
-                 const Slot<Args> (&table)[kCount], Args* args) {
+                 const Slot<Args> (&table)[kCount], AnyComputation* computation) {
   const DescriptorReader reader(slots, shapes, kCount);
-  for (uint32_t i = 0; i < kCount; ++i) args->*table[i].field = reader.read(i, table[i].name);
+  for (uint32_t i = 0; i < kCount; ++i)
+    computation->args.*table[i].field = reader.read(i, table[i].name, computation);
 }
 
 template <class Args, uint32_t kCount>

@@ -26,8 +26,11 @@ class Engine : public Napi::ObjectWrap<Engine> {
   // that no other addon's wrapped object is taken for an engine.
   static Engine& from(const Napi::Value& value);
 
-  // new Engine(device, instructionSet | undefined, threads)
+  // new Engine(device, instructionSet | undefined, threads, stream | undefined)
   explicit Engine(const Napi::CallbackInfo& info);
+
+  // In which calls on the thread of JavaScript run; queued ones follow it in the same stream.
+  const std::shared_ptr<Lane>& lane() const { return lane_; }
 
   // Runs a computation now and returns undefined; or, where jobs is given, queues a copy of it and
   // returns the number of the job. Throws what the computation refuses when run now; what it refuses
@@ -42,15 +45,21 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value dispose(const Napi::CallbackInfo& info);
   Napi::Value instructionSet(const Napi::CallbackInfo& info);
   Napi::Value threads(const Napi::CallbackInfo& info);
+  Napi::Value stream(const Napi::CallbackInfo& info);
+  Napi::Value synchronize(const Napi::CallbackInfo& info);
+  // memoryInfo(): [bytes free, bytes in all] of the device
+  Napi::Value memoryInfo(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
   void close(Napi::Env env);
   Napi::Value runNow(Napi::Env env, const Computation& computation);
   Napi::Value enqueue(const Napi::Value& jobs, std::unique_ptr<Computation> computation);
-  std::shared_ptr<Lane> openLane(Napi::Env env) const;
+  // owner: of the stream that the lane shares, if any.
+  std::shared_ptr<Lane> openLane(Napi::Env env, std::shared_ptr<Lane> owner) const;
 
   int32_t device_;
   int32_t threads_;
   std::string instructionSet_;  // empty: the fastest
+  void* stream_ = nullptr;      // the caller's
   // Two, so that a call on this thread never waits for one in the queue. The second is opened by the
   // first queued call.
   std::shared_ptr<Lane> lane_, queuedLane_;

@@ -30,6 +30,8 @@ inline const char* errorCode(papo_status status) {
       return "ERR_UNAVAILABLE";
     case PAPO_OUT_OF_MEMORY:
       return "ERR_OUT_OF_MEMORY";
+    case PAPO_DEVICE_ERROR:
+      return "ERR_DEVICE";
     case PAPO_OK:
     case PAPO_WORKSPACE_TOO_SMALL:
     case PAPO_INTERNAL:

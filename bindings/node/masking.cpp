@@ -41,7 +41,7 @@ Napi::Value maskPatches(const Napi::CallbackInfo& info) {
   args.channels = readSize(settings, "channels");
   args.patchSize = readSize(settings, "patchSize");
   args.mergeSize = readSize(settings, "mergeSize");
-  readTensors(info[2], info[3], kMaskPatchesSlots, &args);
+  readTensors(info[2], info[3], kMaskPatchesSlots, &computation);
   return engine.run(info[4], computation);
 }
 
@@ -53,7 +53,7 @@ Napi::Value maskPatchRows(const Napi::CallbackInfo& info) {
   args.size = sizeof args;
   args.unit = toInt32(readNumber(settings, "unit"));
   args.mergeSize = readSize(settings, "mergeSize");
-  readTensors(info[2], info[3], kMaskPatchRowsSlots, &args);
+  readTensors(info[2], info[3], kMaskPatchRowsSlots, &computation);
   return engine.run(info[4], computation);
 }
 
@@ -67,7 +67,7 @@ Napi::Value randomPatchMask(const Napi::CallbackInfo& info) {
   args.prompt = readUint64(settings, "prompt");
   args.image = settings.Get("image").ToNumber().Uint32Value();
   args.ratio = readNumber(settings, "ratio");
-  readTensors(info[2], info[3], kRandomPatchMaskSlots, &args);
+  readTensors(info[2], info[3], kRandomPatchMaskSlots, &computation);
   return engine.run(info[4], computation);
 }
 
@@ -82,7 +82,7 @@ Napi::Value saliencyPatchMask(const Napi::CallbackInfo& info) {
   args.width = readSize(settings, "width");
   args.mergeSize = readSize(settings, "mergeSize");
   args.count = readSize(settings, "count");
-  readTensors(info[2], info[3], kSaliencyPatchMaskSlots, &args);
+  readTensors(info[2], info[3], kSaliencyPatchMaskSlots, &computation);
   return engine.run(info[4], computation);
 }
 

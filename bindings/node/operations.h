@@ -32,6 +32,9 @@ Napi::Value randomPatchMask(const Napi::CallbackInfo& info);
 // saliencyPatchMask(engine, { frames, height, width, mergeSize, count }, slots, shapes, jobs?)
 Napi::Value saliencyPatchMask(const Napi::CallbackInfo& info);
 
+// copy(engine, slots, shapes, jobs?): engine is one of a device that takes part
+Napi::Value copy(const Napi::CallbackInfo& info);
+
 // preferHugePages(typedArray): a hint to the system for memory that has not been written yet.
 Napi::Value preferHugePages(const Napi::CallbackInfo& info);
 

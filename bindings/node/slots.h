@@ -2,6 +2,7 @@
 // lists, and compares them when it loads the binary.
 #pragma once
 
+#include "computations.h"
 #include "descriptor.h"
 
 namespace papo::node {
@@ -79,6 +80,11 @@ constexpr Slot<papo_random_patch_mask_args> kRandomPatchMaskSlots[] = {
 constexpr Slot<papo_saliency_patch_mask_args> kSaliencyPatchMaskSlots[] = {
     PAPO_SLOT(papo_saliency_patch_mask_args, saliency),
     PAPO_SLOT(papo_saliency_patch_mask_args, patchMask),
+};
+
+constexpr Slot<CopyArgs> kCopySlots[] = {
+    PAPO_SLOT(CopyArgs, source),
+    PAPO_SLOT(CopyArgs, destination),
 };
 
 #undef PAPO_SLOT

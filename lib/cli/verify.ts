@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 
 import { Engine, defaultEngine, instructionSets } from '../index'
+import type { Device, EngineOptions } from '../index'
 import type { GoldenCase } from '../golden/case'
 import type { FieldResult } from '../golden/compare'
 import { ownCases, readCases } from '../golden/read'
@@ -15,6 +16,7 @@ what upstream code gives. FOLDER defaults to the cases that come with the packag
 
 Options:
   --engine NAME  an instruction set, 'reference' for the float64 oracle, or 'all'
+  --device NAME  a CUDA device, as cuda:0
   --json         print {engine, cases: [{name, pass, worst}]}; an array of these with --engine all
   --verbose      list every field, and the upstream metrics that have no counterpart
   --help         show this text
@@ -24,6 +26,7 @@ Exit status: 0 all pass, 1 a tolerance is exceeded, 2 wrong use or unusable case
 
 const optionTypes = {
   engine: { type: 'string' },
+  device: { type: 'string' },
   json: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -44,9 +47,9 @@ export async function run(argv: string[]): Promise<number> {
     process.stdout.write(help)
     return 0
   }
-  const names = engineNames(values.engine)
+  const choices = engineChoices(values.engine, values.device)
   const cases = readCases(positionals[0] ?? ownCases)
-  const reports = names.map((name) => verifyOn(name, cases))
+  const reports = choices.map((choice) => verifyOn(choice, cases))
   const text = values.json
     ? asJson(reports, values.engine === 'all')
     : reports.map((report) => asTable(report, values.verbose)).join('\n')
@@ -55,24 +58,34 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 /** undefined stands for the default engine. */
-function engineNames(option: string | undefined): (string | undefined)[] {
+function engineChoices(
+  option: string | undefined,
+  device: string | undefined,
+): (EngineOptions | undefined)[] {
+  if (device !== undefined) return [{ device: cudaDevice(option, device) }]
+  if (option === undefined) return [undefined]
   const available = instructionSets()
-  if (option === 'all') return available
-  if (option !== undefined && !available.includes(option)) {
-    throw new UsageError(`no engine '${option}'; here are: ${available.join(', ')}, all`)
-  }
-  return [option]
+  if (option === 'all') return available.map((instructionSet) => ({ instructionSet }))
+  if (available.includes(option)) return [{ instructionSet: option }]
+  throw new UsageError(`no engine '${option}'; here are: ${available.join(', ')}, all`)
 }
 
-function verifyOn(name: string | undefined, cases: readonly GoldenCase[]): EngineReport {
-  const engine = name === undefined ? defaultEngine() : Engine.open({ instructionSet: name })
+function cudaDevice(option: string | undefined, device: string): Device {
+  if (option !== undefined) throw new UsageError('--engine is of the CPU, --device of CUDA')
+  const index = /^cuda:(\d{1,3})$/.exec(device)?.[1]
+  if (index === undefined) throw new UsageError(`--device expects cuda:N, not '${device}'`)
+  return `cuda:${Number(index)}`
+}
+
+function verifyOn(choice: EngineOptions | undefined, cases: readonly GoldenCase[]): EngineReport {
+  const engine = choice === undefined ? defaultEngine() : Engine.open(choice)
   try {
     return {
       engine: engine.instructionSet,
       cases: cases.map((golden) => verifyCase(golden, engine)),
     }
   } finally {
-    if (name !== undefined) engine.dispose()
+    if (choice !== undefined) engine.dispose()
   }
 }
 

@@ -1,5 +1,4 @@
 import {
-  Tensor,
   groupAdvantages,
   linearAnnealing,
   maskPatches,
@@ -10,7 +9,7 @@ import {
 import type { Engine } from '../index'
 import type { BlackeningCase, GroupAdvantageCase, ReturnCase, ScheduleCase } from './case'
 import type { Comparison } from './compare'
-import { engineValues, toFloat64 } from './loss'
+import { engineValues, tensorOn, toFloat64 } from './values'
 
 export function compareAdvantages(
   golden: GroupAdvantageCase | ReturnCase,
@@ -27,12 +26,14 @@ function compareGroupAdvantages(
   comparison: Comparison,
 ): void {
   const { estimator } = golden
-  const rewards = engineValues(golden.rewards, engine)
+  const rewards = tensorOn(engine, engineValues(golden.rewards, engine))
   for (const { field, scale, epsilon, values } of golden.expected) {
     const advantages =
       estimator === 'remax'
-        ? remaxAdvantages(rewards, engineValues(golden.against, engine), { engine })
-        : groupAdvantages(rewards, Int32Array.from(golden.against), {
+        ? remaxAdvantages(rewards, tensorOn(engine, engineValues(golden.against, engine)), {
+            engine,
+          })
+        : groupAdvantages(rewards, tensorOn(engine, Int32Array.from(golden.against)), {
             estimator,
             scale,
             epsilon,
@@ -46,8 +47,8 @@ function compareReturns(golden: ReturnCase, engine: Engine, comparison: Comparis
   const shape = [golden.responses, golden.rewards.length / golden.responses]
   const { advantages, returns } = reinforcePlusPlusAdvantages(
     {
-      rewards: Tensor.from(engineValues(golden.rewards, engine), { shape }),
-      responseMask: Tensor.from(Uint8Array.from(golden.responseMask), { shape }),
+      rewards: tensorOn(engine, engineValues(golden.rewards, engine), shape),
+      responseMask: tensorOn(engine, Uint8Array.from(golden.responseMask), shape),
     },
     { discount: golden.discount, engine },
   )
@@ -77,12 +78,12 @@ export function compareBlackening(
   const { height, width, channels, patchSize, ratio } = golden
   const grid = randomPatchMask({ height, width, patchSize, ratio, seed: 0, engine }).shape
   const black = Uint8Array.from(golden.uniforms, (u) => Number(u < ratio))
-  const image = maskPatches(Uint8Array.from(golden.image), {
+  const image = maskPatches(tensorOn(engine, Uint8Array.from(golden.image)), {
     height,
     width,
     channels,
     patchSize,
-    patchMask: black,
+    patchMask: tensorOn(engine, black),
     engine,
   })
   comparison.array('patchGrid', 'exact', grid, golden.patchGrid)

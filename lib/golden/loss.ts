@@ -1,8 +1,9 @@
-import { Tensor, groupAdvantages, lossFromLogits, resolveObjective } from '../index'
-import type { Engine, LossFromLogitsResult, Objective } from '../index'
+import { groupAdvantages, lossFromLogits, resolveObjective } from '../index'
+import type { Engine, LossFromLogitsResult, Objective, Tensor } from '../index'
 import type { CaseObjective, LossCase, Terms } from './case'
 import type { Comparison } from './compare'
 import { compareMetrics } from './metrics'
+import { engineValues, tensorOn, toFloat64 } from './values'
 
 /** One micro-batch: its first response and what the library gave for it. */
 export interface LossCall {
@@ -48,8 +49,8 @@ function runLoss(golden: LossCase, engine: Engine, objective: Objective): LossRu
 
 function advantagesOf({ inputs }: LossCase, engine: Engine): Float64Array {
   if (inputs.advantages) return inputs.advantages
-  const rewards = engineValues(inputs.rewards ?? new Float64Array(), engine)
-  const groupIds = Int32Array.from(inputs.groupIds ?? [])
+  const rewards = tensorOn(engine, engineValues(inputs.rewards ?? new Float64Array(), engine))
+  const groupIds = tensorOn(engine, Int32Array.from(inputs.groupIds ?? []))
   return toFloat64(groupAdvantages(rewards, groupIds, { epsilon: 1e-6, engine }))
 }
 
@@ -60,14 +61,14 @@ function callInputs(golden: LossCase, advantages: Float64Array, first: number, e
     return values.subarray(first * width, (first + count) * width)
   }
   const real = (values: Float64Array, ...inner: number[]) =>
-    Tensor.from(engineValues(rows(values, inner), engine), { shape: [count, ...inner] })
+    tensorOn(engine, engineValues(rows(values, inner), engine), [count, ...inner])
   const mask = (values: Float64Array, ...inner: number[]) =>
-    Tensor.from(Uint8Array.from(rows(values, inner)), { shape: [count, ...inner] })
+    tensorOn(engine, Uint8Array.from(rows(values, inner)), [count, ...inner])
   const { maskedLogits, oldLogProbs, refLogProbs, perceptionWeights, sftMask } = inputs
   return {
     logits: real(inputs.logits, length, vocabSize),
     ...(maskedLogits && { maskedLogits: real(maskedLogits, length, vocabSize) }),
-    tokens: Tensor.from(Int32Array.from(rows(inputs.tokens, [length])), { shape: [count, length] }),
+    tokens: tensorOn(engine, Int32Array.from(rows(inputs.tokens, [length])), [count, length]),
     responseMask: mask(inputs.responseMask, length),
     advantages: real(advantages),
     ...(oldLogProbs && { oldLogProbs: real(oldLogProbs, length) }),
@@ -75,15 +76,6 @@ function callInputs(golden: LossCase, advantages: Float64Array, first: number, e
     ...(perceptionWeights && { perceptionWeights: real(perceptionWeights) }),
     ...(sftMask && { sftMask: mask(sftMask) }),
   }
-}
-
-/** The reference engine computes in float64, the others in float32. */
-export function engineValues(values: Float64Array, engine: Engine): Float32Array | Float64Array {
-  return engine.instructionSet === 'reference' ? values : Float32Array.from(values)
-}
-
-export function toFloat64(tensor: Tensor): Float64Array {
-  return Float64Array.from(tensor.data)
 }
 
 type OutputName = {
@@ -97,7 +89,7 @@ export function outputOf(run: LossRun, name: OutputName): Float64Array | undefin
   const parts = run.calls.map(({ result }) => result[name])
   const present = parts.filter((part) => part !== undefined)
   if (present.length !== parts.length) return undefined
-  return Float64Array.from(present.flatMap((part) => [...part.data]))
+  return Float64Array.from(present.flatMap((part) => [...toFloat64(part)]))
 }
 
 /** Rows with responseMask 0 are skipped and read 0, but where padding enters auxiliary terms. */

@@ -1,8 +1,8 @@
 import type { Objective } from '../index'
 import type { LossCase } from './case'
 import type { Comparison } from './compare'
-import { toFloat64 } from './loss'
 import type { LossCall, LossRun } from './loss'
+import { toFloat64 } from './values'
 
 type Values = Readonly<Record<string, number>>
 

@@ -1,6 +1,6 @@
 import { runNow } from '../call'
 import type { PreparedCall } from '../call'
-import { defaultEngine, engineHandle, valueDType } from '../engine'
+import { engineFor, engineHandle, valueDType } from '../engine'
 import { requireBoolean, requireKeys } from '../options'
 import { runQueued, takeSignal } from '../queue'
 import type { Queued } from '../queue'
@@ -81,11 +81,11 @@ function prepareLossFromLogProbs(
   requireKeys('inputs', inputs, logProbsInputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, optionNames)
   const objective = resolveObjective(objectiveInput)
-  const engine = options.engine ?? defaultEngine()
-  const handle = engineHandle(engine)
-  const call = newLossCall(metrics)
-
   const logProbs = toTensor('logProbs', inputs.logProbs)
+  const engine = engineFor(options.engine, logProbs)
+  const handle = engineHandle(engine)
+  const call = newLossCall(metrics, engine)
+
   const layout = readLayout(tokenShape('logProbs', logProbs), inputs)
   const dtype = valueDType(engine)
   putPerToken(call, 'logProbs', logProbs, layout, dtype)

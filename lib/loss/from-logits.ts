@@ -1,6 +1,6 @@
 import { runNow } from '../call'
 import type { PreparedCall } from '../call'
-import { defaultEngine, engineHandle, valueDType } from '../engine'
+import { engineFor, engineHandle, valueDType } from '../engine'
 import { requireBoolean, requireKeys } from '../options'
 import { runQueued, takeSignal } from '../queue'
 import type { Queued } from '../queue'
@@ -126,12 +126,12 @@ function prepareLossFromLogits(
   requireKeys('inputs', inputs, logitsInputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, optionNames)
   const objective = resolveObjective(objectiveInput)
-  const engine = options.engine ?? defaultEngine()
-  const handle = engineHandle(engine)
-  const call = newLossCall(metrics)
-
-  const tokens = toTensor('tokens', inputs.tokens)
   const logits = toTensor('logits', inputs.logits)
+  const tokens = toTensor('tokens', inputs.tokens)
+  const engine = engineFor(options.engine, logits)
+  const handle = engineHandle(engine)
+  const call = newLossCall(metrics, engine)
+
   const { rowIndex } = inputs
   const layout = readLayout(
     tokenShape('tokens', tokens, rowIndex === undefined ? logits : undefined),

@@ -2,6 +2,7 @@ import type { Descriptor } from '../descriptor'
 import { describe, invalid } from '../errors'
 import { addon } from '../native'
 import { requireBoolean, requireOneOf } from '../options'
+import { isOnHost } from '../storage'
 import { describeTensor, makeTensor, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
 import { putMatrix, requireMatrix } from './inputs'
@@ -113,7 +114,7 @@ function putGradient(
   }
   if (destination !== undefined) return putLike(call, slot, destination, logits).tensor
   const data = call.allocate(slot, tensor.dtype, rows * columns)
-  if (data.byteLength >= hugePageWorth) addon.preferHugePages(data)
+  if (isOnHost(data) && data.byteLength >= hugePageWorth) addon.preferHugePages(data)
   call.matrix(slot, data, tensor.dtype, rows, columns, columns)
   return makeTensor(data, tensor.dtype, tensor.shape, tensor.shape[tensor.shape.length - 1]!)
 }

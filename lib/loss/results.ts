@@ -1,6 +1,8 @@
 import type { DType } from '../dtype'
 import { Descriptor, DescriptorLayout } from '../descriptor'
+import type { Engine } from '../engine'
 import { slotNames } from '../native'
+import { letGo, part } from '../storage'
 import { makeTensor } from '../tensor'
 import type { Tensor } from '../tensor'
 import { metricNames, readMetrics } from './objective-table'
@@ -30,7 +32,8 @@ export interface LossSummary {
 
 /**
  * Per-token values, in the shape of the tokens: float32, or float64 from the reference engine. Rows
- * that do not count hold 0. A slope `xGrad` is dloss/dx of that token. All are views of one buffer.
+ * that do not count hold 0. A slope `xGrad` is dloss/dx of that token. All are views of one buffer,
+ * or of one piece of a device's memory, which is freed when all are disposed.
  */
 export interface PerTokenValues {
   logProbs: Tensor
@@ -70,9 +73,9 @@ export type PartialLossResult = LossSummary & LogitsGradients & Partial<PerToken
 const lossLayout = new DescriptorLayout(slotNames.loss)
 export type LossSlot = (typeof slotNames.loss)[number]
 
-export function newLossCall(metrics: Float64Array): Descriptor<LossSlot> {
-  const call = new Descriptor<LossSlot>(lossLayout)
-  call.vector('metrics', metrics, 'float64', metrics.length)
+export function newLossCall(metrics: Float64Array, engine: Engine): Descriptor<LossSlot> {
+  const call = new Descriptor<LossSlot>(lossLayout, engine)
+  call.onHost('metrics', metrics, 'float64', metrics.length)
   return call
 }
 
@@ -146,7 +149,7 @@ export function putPerTokenValues(
   const block = call.allocate('result', dtype, rows * (5 + 2 * pairs + Number(exactPerceptionKl)))
   let used = 0
   const next = (slot: LossSlot): Tensor => {
-    const data = block.subarray(used, used + rows)
+    const data = part(block, dtype, used, rows)
     used += rows
     call.vector(slot, data, dtype, rows)
     return makeTensor(data, dtype, shape, shape[shape.length - 1]!)
@@ -163,6 +166,7 @@ export function putPerTokenValues(
   if (entropies) result.entropiesGrad = next('entropiesGrad')
   if (maskedEntropies) result.maskedEntropiesGrad = next('maskedEntropiesGrad')
   if (exactPerceptionKl) result.exactPerceptionKlGrad = next('exactPerceptionKlGrad')
+  letGo(block)
 }
 
 /** A new tensor in the shape of the tokens, put into the call. */

@@ -1,7 +1,7 @@
 import { Descriptor, DescriptorLayout } from '../descriptor'
 import { runNow } from '../call'
 import type { PreparedCall } from '../call'
-import { defaultEngine, engineHandle, valueDType } from '../engine'
+import { engineFor, engineHandle, valueDType } from '../engine'
 import type { Engine } from '../engine'
 import { addon, slotNames } from '../native'
 import { runQueued, takeSignal } from '../queue'
@@ -78,15 +78,15 @@ function prepareTokenLogProbs(
 ): PreparedCall<TokenLogProbs> {
   requireKeys('inputs', inputs, inputNames, 'ERR_INVALID_ARGUMENT')
   requireKeys('options', options, optionNames)
-  const engine = options.engine ?? defaultEngine()
+  const tokens = toTensor('tokens', inputs.tokens)
+  const logits = toTensor('logits', inputs.logits)
+  const engine = engineFor(options.engine, logits)
   const handle = engineHandle(engine)
   const temperature = requireNumber('temperature', options.temperature, 1)
   const withEntropies = requireBoolean('entropies', options.entropies, false)
   const dtype = valueDType(engine)
 
-  const call = new Descriptor<(typeof slotNames.tokenLogProbs)[number]>(layoutOfCall)
-  const tokens = toTensor('tokens', inputs.tokens)
-  const logits = toTensor('logits', inputs.logits)
+  const call = new Descriptor<(typeof slotNames.tokenLogProbs)[number]>(layoutOfCall, engine)
   const { rowIndex } = inputs
   const shape = tokenShape('tokens', tokens, rowIndex === undefined ? logits : undefined)
   const layout = { rows: elementsOf(shape), responses: 1, shape, cuSeqlens: undefined }

@@ -2,6 +2,8 @@ import type { Descriptor } from '../descriptor'
 import type { DType } from '../dtype'
 import { describe, invalid } from '../errors'
 import { requireBoolean } from '../options'
+import { part } from '../storage'
+import type { Storage } from '../storage'
 import { describeTensor, elementsOf, makeTensor, tensorData, toTensor } from '../tensor'
 import type { Tensor, TensorLike } from '../tensor'
 
@@ -80,9 +82,10 @@ function givenDestination(
   if (given.dtype !== dtype) throw invalid('ERR_INVALID_DTYPE', slot, dtype, describeTensor(given))
   if (!fits)
     throw invalid('ERR_INVALID_SHAPE', slot, `[${shape.join(', ')}]`, describeTensor(given))
-  return isFlat && shape.length > 1 ? shaped(tensorData(given, slot), dtype, shape) : given
+  if (!isFlat || shape.length === 1) return given
+  return shaped(part(tensorData(given, slot), dtype, 0, elementsOf(shape)), dtype, shape)
 }
 
-function shaped(data: Tensor['data'], dtype: DType, shape: readonly number[]): Tensor {
+function shaped(data: Storage, dtype: DType, shape: readonly number[]): Tensor {
   return makeTensor(data, dtype, shape, shape[shape.length - 1]!)
 }

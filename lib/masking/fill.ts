@@ -25,7 +25,7 @@ export function putFill<Name extends string>(
     )
   if (channels !== undefined && values.length !== 1 && values.length !== channels)
     throw invalid('ERR_INVALID_OPTION', slot, `${channels} values`, describe(fill))
-  const data = call.allocate(slot, 'float64', values.length)
+  const data = call.allocateOnHost(slot, 'float64', values.length)
   data.set(values)
-  call.vector(slot, data, 'float64', values.length)
+  call.onHost(slot, data, 'float64', values.length)
 }

@@ -1,7 +1,7 @@
 import { runNow } from '../call'
 import type { PreparedCall } from '../call'
 import { Descriptor, DescriptorLayout } from '../descriptor'
-import { defaultEngine, engineHandle } from '../engine'
+import { engineFor, engineHandle } from '../engine'
 import type { Engine } from '../engine'
 import { invalid } from '../errors'
 import { addon, slotNames } from '../native'
@@ -88,8 +88,9 @@ function prepareMaskPatchRows(
   const unit = requireOneOf('unit', options.unit, units)
   const grids = requireGrids(options.gridThw, mergeSize)
   const view = rowView(toTensor('rows', rows), patchesOf(grids))
-  const handle = engineHandle(options.engine ?? defaultEngine())
-  const call = new Descriptor<(typeof slotNames.maskPatchRows)[number]>(layoutOfCall)
+  const engine = engineFor(options.engine, view.tensor)
+  const handle = engineHandle(engine)
+  const call = new Descriptor<(typeof slotNames.maskPatchRows)[number]>(layoutOfCall, engine)
   putInput(call, 'rows', view)
   putGrids(call, 'gridThw', grids)
   putMasks(call, 'patchMask', options.patchMask, grids, unit === 'token' ? mergeSize : 1)

@@ -1,7 +1,7 @@
 import { runNow } from '../call'
 import type { PreparedCall } from '../call'
 import { Descriptor, DescriptorLayout } from '../descriptor'
-import { defaultEngine, engineHandle } from '../engine'
+import { engineFor, engineHandle } from '../engine'
 import type { Engine } from '../engine'
 import { invalid } from '../errors'
 import { putVector } from '../loss/inputs'
@@ -89,8 +89,9 @@ function prepareMaskPatches(image: TensorLike, options: MaskPatchesOptions): Pre
   const layout = requireOneOf('layout', options.layout, imageLayouts)
   const size = imageSize(source, layout, options)
   const grid = cellGrid(size.height, size.width, options)
-  const handle = engineHandle(options.engine ?? defaultEngine())
-  const call: MaskCall = new Descriptor(layoutOfCall)
+  const engine = engineFor(options.engine, source)
+  const handle = engineHandle(engine)
+  const call: MaskCall = new Descriptor(layoutOfCall, engine)
   putPatchMask(call, toTensor('patchMask', options.patchMask), size.frames, grid)
   putFill(call, 'fill', options.fill, size.channels)
   const masked = putImages(call, source, layout, size, options)

@@ -1,9 +1,13 @@
 // Patch grids of several images or videos in one matrix of rows, and the masks that belong to them.
+import { copyNow } from '../copy'
+import type { CopySide } from '../copy'
 import type { Descriptor } from '../descriptor'
-import type { TypedArray } from '../dtype'
+import type { Engine } from '../engine'
 import { describe, invalid } from '../errors'
+import { part, wrongDevice } from '../storage'
+import type { Storage } from '../storage'
 import { describeTensor, elementsOf, tensorData, toTensor } from '../tensor'
-import type { TensorLike } from '../tensor'
+import type { Tensor, TensorLike } from '../tensor'
 
 /** Frame groups (1 for an image), and rows and columns of patches: Qwen's image_grid_thw. */
 export type GridThw = readonly [t: number, h: number, w: number]
@@ -39,9 +43,9 @@ export function putGrids<Name extends string>(
   slot: Name,
   grids: readonly GridThw[],
 ): void {
-  const data = call.allocate(slot, 'int32', 3 * grids.length)
+  const data = call.allocateOnHost(slot, 'int32', 3 * grids.length)
   data.set(grids.flat())
-  call.matrix(slot, data, 'int32', grids.length, 3, 3)
+  call.onHost(slot, data, 'int32', grids.length, 3)
 }
 
 /**
@@ -59,71 +63,97 @@ export function putMasks<Name extends string>(
   const list = Array.isArray(masks)
     ? (masks as readonly TensorLike[]).map((mask) => maskValues(slot, mask))
     : [maskValues(slot, masks as TensorLike)]
-  const all = call.allocate(slot, 'uint8', patchesOf(cellGrids))
-  if (list.length === cellGrids.length) fillFromList(slot, list, cellGrids, all)
-  else if (!Array.isArray(masks)) fillFromVector(slot, list[0]!, cellGrids, all)
+  for (const { tensor } of list)
+    if (tensor.device !== call.engine.device)
+      throw wrongDevice(slot, call.engine.device, tensor.device)
+  const cells = patchesOf(cellGrids)
+  const all = call.allocate(slot, 'uint8', cells)
+  const write = (mask: Vector, at: number) => writePart(all, at, mask, call.engine)
+  if (list.length === cellGrids.length) fillFromList(slot, list, cellGrids, write)
+  else if (!Array.isArray(masks)) fillFromVector(slot, list[0]!, cellGrids, write)
   else throw invalid('ERR_INVALID_SHAPE', slot, `${grids.length} masks`, `${list.length}`)
-  call.vector(slot, all, 'uint8', all.length)
+  call.vector(slot, all, 'uint8', cells)
 }
 
-interface MaskValues {
+/** Values without gaps. */
+interface Vector {
+  readonly data: Storage
+  readonly begin: number
+  readonly length: number
+}
+
+interface MaskValues extends Vector {
+  readonly tensor: Tensor
   readonly shape: readonly number[]
-  readonly data: TypedArray
-  readonly text: string
 }
 
 function maskValues(argument: string, value: TensorLike): MaskValues {
   const tensor = toTensor(argument, value)
   const { shape, dtype, rowStride } = tensor
   const data = tensorData(tensor, argument)
-  const text = describeTensor(tensor)
-  if (dtype !== 'uint8') throw invalid('ERR_INVALID_DTYPE', argument, 'uint8', text)
+  if (dtype !== 'uint8')
+    throw invalid('ERR_INVALID_DTYPE', argument, 'uint8', describeTensor(tensor))
   if (shape.length > 1 && rowStride !== shape[shape.length - 1])
     throw invalid('ERR_INVALID_SHAPE', argument, 'values without gaps', `rowStride ${rowStride}`)
-  return { shape, data, text }
+  return { tensor, shape, data, begin: 0, length: elementsOf(shape) }
+}
+
+function writePart(all: Storage, at: number, mask: Vector, engine: Engine): void {
+  const side = (data: Storage, begin: number): CopySide => ({
+    storage: part(data, 'uint8', begin, mask.length),
+    dtype: 'uint8',
+    shape: [mask.length],
+    rowStride: mask.length,
+  })
+  copyNow(side(mask.data, mask.begin), side(all, at), engine)
 }
 
 function fillFromList(
   argument: string,
   masks: readonly MaskValues[],
   grids: readonly GridThw[],
-  all: TypedArray,
+  write: (mask: Vector, at: number) => void,
 ): void {
   let at = 0
   grids.forEach(([t, h, w], i) => {
-    const { shape, data, text } = masks[i]!
+    const mask = masks[i]!
     const [once, every] = [
       [h, w],
       [t, h, w],
     ] as const
-    const fits = [once, every, [h * w], [t * h * w]].some((s) => String(s) === String(shape))
-    if (!fits)
+    const shapes = [once, every, [h * w], [t * h * w]]
+    if (!shapes.some((shape) => String(shape) === String(mask.shape)))
       throw invalid(
         'ERR_INVALID_SHAPE',
         argument,
         `[${once.join(', ')}] or [${every.join(', ')}]`,
-        text,
+        describeTensor(mask.tensor),
       )
-    const values = data.subarray(0, elementsOf(shape))
-    for (let end = at + t * h * w; at < end; at += values.length) all.set(values, at)
+    for (const end = at + t * h * w; at < end; at += mask.length) write(mask, at)
   })
 }
 
 function fillFromVector(
   argument: string,
-  { shape, data, text }: MaskValues,
+  mask: MaskValues,
   grids: readonly GridThw[],
-  all: TypedArray,
+  write: (mask: Vector, at: number) => void,
 ): void {
+  const whole = patchesOf(grids)
   const once = grids.reduce((sum, [, h, w]) => sum + h * w, 0)
-  if (shape.length !== 1 || (data.length !== all.length && data.length !== once))
-    throw invalid('ERR_INVALID_SHAPE', argument, `[${all.length}] or [${once}]`, text)
-  const isWhole = data.length === all.length
-  let from = 0
+  const { length } = mask
+  if (mask.shape.length !== 1 || (length !== whole && length !== once))
+    throw invalid(
+      'ERR_INVALID_SHAPE',
+      argument,
+      `[${whole}] or [${once}]`,
+      describeTensor(mask.tensor),
+    )
+  let begin = 0
   const masks = grids.map(([t, h, w]) => {
-    const length = isWhole ? t * h * w : h * w
-    from += length
-    return { shape: [length], data: data.subarray(from - length, from), text }
+    const length = mask.length === whole ? t * h * w : h * w
+    begin += length
+    return { ...mask, shape: [length], begin: begin - length, length }
   })
-  fillFromList(argument, masks, grids, all)
+  fillFromList(argument, masks, grids, write)
 }

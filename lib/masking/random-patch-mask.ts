@@ -1,7 +1,7 @@
 import { runNow } from '../call'
 import type { PreparedCall } from '../call'
 import { Descriptor, DescriptorLayout } from '../descriptor'
-import { defaultEngine, engineHandle } from '../engine'
+import { engineFor, engineHandle } from '../engine'
 import type { Engine } from '../engine'
 import { describe, invalid } from '../errors'
 import { newPerToken } from '../loss/results'
@@ -109,8 +109,9 @@ function prepareRandomPatchMask(options: RandomPatchMaskOptions): PreparedCall<T
   // The counter of a cell has 32 bits; the addon would refuse it too, but after the allocation.
   if (cells >= 2 ** 31)
     throw invalid('ERR_INVALID_SHAPE', 'patchMask', 'fewer than 2^31 cells', `${cells}`)
-  const handle = engineHandle(options.engine ?? defaultEngine())
-  const call = new Descriptor<'patchMask'>(layoutOfCall)
+  const engine = engineFor(options.engine)
+  const handle = engineHandle(engine)
+  const call = new Descriptor<'patchMask'>(layoutOfCall, engine)
   const mask = newPerToken(call, 'patchMask', { rows: cells, shape }, 'uint8')
   return {
     descriptor: call,

@@ -2,7 +2,7 @@ import { runNow } from '../call'
 import type { PreparedCall } from '../call'
 import { Descriptor, DescriptorLayout } from '../descriptor'
 import type { DType } from '../dtype'
-import { defaultEngine, engineHandle } from '../engine'
+import { engineFor, engineHandle } from '../engine'
 import type { Engine } from '../engine'
 import { invalid } from '../errors'
 import { newPerToken } from '../loss/results'
@@ -69,8 +69,9 @@ function prepareSaliencyPatchMask(
   const { frames, height, width } = size
   const [rows, columns] = [Math.ceil(height / mergeSize), Math.ceil(width / mergeSize)]
   const settings = { ...size, mergeSize, count: requireCount(options, rows * columns) }
-  const handle = engineHandle(options.engine ?? defaultEngine())
-  const call = new Descriptor<(typeof slotNames.saliencyPatchMask)[number]>(layoutOfCall)
+  const engine = engineFor(options.engine, tensor)
+  const handle = engineHandle(engine)
+  const call = new Descriptor<(typeof slotNames.saliencyPatchMask)[number]>(layoutOfCall, engine)
   const stride = tensor.shape.length === 1 ? width : tensor.rowStride
   const data = tensorData(tensor, 'saliency')
   call.matrix('saliency', data, tensor.dtype, frames * height, width, stride)

@@ -1,6 +1,6 @@
 import type { DType, TypedArray } from '../dtype'
 import { invalid } from '../errors'
-import { describeTensor, tensorData, toTensor } from '../tensor'
+import { describeTensor, hostData, toTensor } from '../tensor'
 import type { TensorLike } from '../tensor'
 
 /** The values of a [B] vector of one of these dtypes. */
@@ -10,7 +10,7 @@ export function readVector(
   dtypes: readonly DType[],
 ): TypedArray {
   const tensor = toTensor(argument, value)
-  const data = tensorData(tensor, argument)
+  const data = hostData(tensor, argument)
   if (!dtypes.includes(tensor.dtype))
     throw invalid('ERR_INVALID_DTYPE', argument, dtypes.join(' or '), describeTensor(tensor))
   if (tensor.shape.length !== 1)

@@ -8,12 +8,6 @@
 namespace papo {
 namespace PAPO_SIMD {
 
-// Sampled entries of a row or of a part of it, by ascending token.
-struct EntryRange {
-  const SampledEntry* begin;
-  const SampledEntry* end;
-};
-
 // Where the gradient of one branch goes; sampled entries are computed apart, in double.
 template <class T>
 struct GradientWriter {
@@ -191,70 +185,7 @@ double gradientBlock(const Gradient& gradient, const Block& block) {
   return static_cast<double>(sumOf(squares)) + edgeSquares;
 }
 
-// The numbers of Eq. 8 that are the same for all elements of a row, temperature not yet applied.
-struct GradientTerms {
-  double constant, sharedConstant, maskedConstant;
-  double outside;                    // of constant, the part of the exact KL
-  bool flowsToImage, flowsToMasked;  // false: no slope enters the gradient, which is 0
-};
-
-inline GradientTerms gradientTerms(const RowStatistics& statistics, const RowSlopes& slopes,
-                                   EntryRange entries) {
-  const double d = slopes.exactKl;
-  GradientTerms terms;
-  terms.constant = -slopes.logProb - slopes.entropy * statistics.image.entropy;
-  terms.maskedConstant = -slopes.maskedLogProb - slopes.maskedEntropy * statistics.masked.entropy;
-  terms.sharedConstant = terms.constant;
-  terms.outside = 0;
-  terms.flowsToImage = slopes.entropy != 0 || d != 0;
-  terms.flowsToMasked = slopes.maskedEntropy != 0 || d != 0;
-  for (const SampledEntry* entry = entries.begin; entry != entries.end; ++entry) {
-    terms.flowsToImage |= entry->slope != 0;  // where their sum may be
-    terms.flowsToMasked |= entry->maskedSlope != 0;
-  }
-  if (d == 0) return terms;
-  terms.outside = -d * (statistics.exactKl + statistics.sharedMass);
-  terms.sharedConstant += d + terms.outside;
-  terms.constant += terms.outside;
-  terms.maskedConstant += d * statistics.sharedMass;
-  return terms;
-}
-
-// 1 - e^logProb without loss of digits; expm1 only where it is needed.
-inline double oneMinus(double p, double logProb) { return p < 0.5 ? 1 - p : -std::expm1(logProb); }
-
-// p f; 0 where p is 0 whatever f is, NaN where p is NaN.
-inline double massTimes(double p, double f) { return p == 0 ? 0 : p * f; }
-
-// A NaN becomes the plain one, as store() of bfloat16 wants it: a caller's advantage may have any.
-inline float product(double a, double b) {
-  const float x = static_cast<float>(a * b);
-  return x == x ? x : NAN;
-}
 inline Vec broadcastProduct(double a, double b) { return broadcast(product(a, b)); }
-
-// The elements of a sampled entry, where 1 - p is needed and p may be close to 1. In double.
-inline void setElements(const RowStatistics& statistics, const RowSlopes& slopes,
-                        const GradientTerms& terms, double inverseTemperature,
-                        SampledEntry* entry) {
-  const double l = entry->logProb, maskedL = entry->maskedLogProb, d = slopes.exactKl;
-  const double p = std::exp(l), maskedP = terms.flowsToMasked ? std::exp(maskedL) : 0;
-  double factor = -slopes.entropy * (l + statistics.image.entropy);
-  double masked = 0;
-  if (terms.flowsToMasked) {
-    const double maskedFactor = slopes.maskedEntropy * (maskedL + statistics.masked.entropy);
-    masked = entry->maskedSlope * oneMinus(maskedP, maskedL) -
-             massTimes(maskedP, maskedFactor + entry->otherMaskedSlopes);
-  }
-  if (d != 0) {
-    const bool shared = maskedL > -INFINITY;
-    factor += shared ? d * (l - maskedL) + (d + terms.outside) : terms.outside;
-    masked += d * (statistics.sharedMass * maskedP - (shared ? p : 0));
-  }
-  const double image = entry->slope * oneMinus(p, l) + massTimes(p, factor - entry->otherSlopes);
-  entry->element = product(image, inverseTemperature);
-  entry->maskedElement = product(masked, inverseTemperature);
-}
 
 template <class T>
 BranchGradient<T> branchGradient(const void* x, void* out, const BranchStatistics& statistics,
@@ -325,18 +256,10 @@ double gradientApart(PairGradient<T>& pair, const GradientTerms& terms, EntryRan
   }
 }
 
-// The entry of a row with one token. An aggregate: a constructor would be shared with other files,
-// which may not have this instruction set.
-inline SampledEntry ownEntry(const RowPair& row, const RowStatistics& statistics,
-                             const RowSlopes& slopes) {
-  return {row.token, statistics.image.logProb, statistics.masked.logProb, slopes.logProb,
-          slopes.maskedLogProb};
-}
-
 template <class T>
 double gradient(const RowPair& row, const RowStatistics& statistics, const RowSlopes& slopes,
                 RowGradients out, bool sumOfSquares) {
-  SampledEntry own = ownEntry(row, statistics, slopes);
+  SampledEntry own = ownEntry(row.token, statistics, slopes);
   SampledEntry* const first = slopes.entries ? slopes.entries : &own;
   const EntryRange entries{first, first + (slopes.entries ? slopes.entryCount : 1)};
   const GradientTerms terms = gradientTerms(statistics, slopes, entries);

@@ -36,6 +36,12 @@ inline void prefetchAt(const T* p, int64_t distance) {
   prefetch(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(distance) * sizeof(T));
 }
 
+inline double shiftFactor(double shift) { return std::exp(shift); }
+
+#define PAPO_ROW_FUNCTION inline
+#include "loss/row_terms-inl.h"
+#undef PAPO_ROW_FUNCTION
+
 }  // namespace PAPO_SIMD
 }  // namespace papo
 

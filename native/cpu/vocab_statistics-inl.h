@@ -21,52 +21,10 @@ float blockMaximum(const T* x, int64_t n) {
   return maximumOf(atLeast(a, b));
 }
 
-// Sums of one branch relative to a maximum, t = (x - max) * inverseTemperature.
-struct BranchSums {
-  float max = -FLT_MAX;
-  double sum = 0;       // sum_v e^t
-  double weighted = 0;  // sum_v e^t t
-
-  // Makes the sums relative to newMax; returns the shift of t.
-  double moveTo(float newMax, double inverseTemperature) {
-    const double shift = (static_cast<double>(max) - newMax) * inverseTemperature;
-    if (shift == 0) return 0;
-    const double factor = std::exp(shift);
-    weighted = factor * (weighted + shift * sum);
-    sum *= factor;
-    max = newMax;
-    return shift;
-  }
-};
-
-// Sums of both branches and between them; S = {v : z'_v > -inf}.
-struct PairSums {
-  BranchSums image, masked;
-  double shared = 0;  // sum over S of e^t
-  double cross = 0;   // sum over S of e^t (t - t')
-
-  void moveTo(float imageMax, float maskedMax, double inverseTemperature) {
-    const double shift = image.moveTo(imageMax, inverseTemperature);
-    const double maskedShift = masked.moveTo(maskedMax, inverseTemperature);
-    if (shift == 0 && maskedShift == 0) return;
-    const double factor = std::exp(shift);
-    cross = factor * (cross + (shift - maskedShift) * shared);
-    shared *= factor;
-  }
-};
-
-__attribute__((noinline)) void merge(PairSums block, double inverseTemperature, PairSums* total) {
-  const float imageMax = block.image.max > total->image.max ? block.image.max : total->image.max;
-  const float maskedMax =
-      block.masked.max > total->masked.max ? block.masked.max : total->masked.max;
-  block.moveTo(imageMax, maskedMax, inverseTemperature);
-  total->moveTo(imageMax, maskedMax, inverseTemperature);
-  total->image.sum += block.image.sum;
-  total->image.weighted += block.image.weighted;
-  total->masked.sum += block.masked.sum;
-  total->masked.weighted += block.masked.weighted;
-  total->shared += block.shared;
-  total->cross += block.cross;
+// Not inlined: it is rare, and would take registers from the loops around it.
+__attribute__((noinline)) void merge(const PairSums& block, double inverseTemperature,
+                                     PairSums* total) {
+  mergeSums(block, inverseTemperature, total);
 }
 
 // Elements summed into the lanes before those are added to the sum of the block: 32 roundings in a
@@ -178,43 +136,13 @@ void sumPairBlock(const T* x, const T* maskedX, int64_t n, float inverseTemperat
   out->cross = sumOf(lanes.cross.total);
 }
 
-// Eq. 2.
-inline double tokenLogProb(float tokenLogit, float max, double logSum, double inverseTemperature) {
-  return (static_cast<double>(tokenLogit) - max) * inverseTemperature - logSum;
-}
-
-// Eq. 1-3. A NaN or +inf in the row and a row of nothing but -inf give NaN throughout.
-inline BranchStatistics branchStatistics(const BranchSums& sums, float tokenLogit,
-                                         double inverseTemperature) {
-  BranchStatistics out;
-  if (!(sums.sum > 0)) {
-    out.max = out.sumExp = out.logSum = out.logProb = out.entropy = NAN;
-    return out;
-  }
-  out.max = sums.max * inverseTemperature;
-  out.sumExp = sums.sum;
-  out.logSum = std::log(sums.sum);
-  out.entropy = out.logSum - sums.weighted / sums.sum;
-  out.logProb = tokenLogProb(tokenLogit, sums.max, out.logSum, inverseTemperature);
-  return out;
-}
-
-// The maximum before the temperature is a float, which rounding brings back from the product.
-inline float rawMaximum(const BranchStatistics& branch, double inverseTemperature) {
-  return static_cast<float>(branch.max / inverseTemperature);
-}
-
-template <class T>
-void retargetBranch(const void* logits, const RowPair& row, BranchStatistics* branch) {
-  const float max = rawMaximum(*branch, row.inverseTemperature);
-  const float logit = toFloat(static_cast<const T*>(logits)[row.token]);
-  branch->logProb = tokenLogProb(logit, max, branch->logSum, row.inverseTemperature);
-}
-
 template <class T>
 void retarget(const RowPair& row, RowStatistics* statistics) {
-  retargetBranch<T>(row.logits, row, &statistics->image);
-  if (row.maskedLogits) retargetBranch<T>(row.maskedLogits, row, &statistics->masked);
+  const float logit = toFloat(static_cast<const T*>(row.logits)[row.token]);
+  retargetBranch(logit, row.inverseTemperature, &statistics->image);
+  if (!row.maskedLogits) return;
+  const float maskedLogit = toFloat(static_cast<const T*>(row.maskedLogits)[row.token]);
+  retargetBranch(maskedLogit, row.inverseTemperature, &statistics->masked);
 }
 
 template <class T>
@@ -240,10 +168,7 @@ void statistics(const RowPair& row, RowStatistics* out) {
   if (!maskedX) return;
   out->masked = branchStatistics(total.masked, toFloat(maskedX[row.token]), row.inverseTemperature);
   if (!row.exactKl) return;
-  // log p - log p' = (t - t') - (log s - log s'): Eq. 4.
-  out->sharedMass = total.shared / total.image.sum;
-  out->exactKl =
-      total.cross / total.image.sum - out->sharedMass * (out->image.logSum - out->masked.logSum);
+  setExactKl(total, out);
 }
 
 }  // namespace PAPO_SIMD

@@ -55,10 +55,9 @@ papo_status requireDevice(int device) {
   if (device >= count)
     return fail(PAPO_UNAVAILABLE, "device: expected an index of 0 to %d, got 'cuda:%d'", count - 1,
                 device);
-  PAPO_TRY(requireCapability(device));
-  // Another process may have it for itself.
+  // First, because the device that is current may be lost. Another process may have it for itself.
   const cudaError_t busy = cudaSetDevice(device);
-  return busy == cudaSuccess ? PAPO_OK : unavailable(busy);
+  return busy == cudaSuccess ? requireCapability(device) : unavailable(busy);
 }
 
 // Handles that stand for the default streams of whichever device is current.

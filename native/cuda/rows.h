@@ -16,6 +16,9 @@ struct RowTensor {
   int64_t rowStride = 0;
 };
 
+// What is computed of a row: one branch, two on their own, or two with the exact KL between them.
+enum class RowKind { kOne, kPair, kExactPair };
+
 // Where log-probs go in a call that wants nothing else; each [N] float32, or null.
 struct LogProbOutputs {
   float* logProbs = nullptr;
@@ -40,6 +43,11 @@ struct RowsCall {
   RowStatistics* statistics = nullptr;  // [N] by the place of a row, between two sweeps
   TokenObjective<float> objective{};
   const DeviceError* error = nullptr;  // set: no kernel reads or writes anything else
+
+  RowKind kind() const {
+    if (!maskedLogits.data) return RowKind::kOne;
+    return exactKl ? RowKind::kExactPair : RowKind::kPair;
+  }
 };
 
 // Statistics of every row that has tokens, into the inputs of their records (or the outputs).
@@ -50,5 +58,7 @@ papo_status launchRowGradients(Context& context, const RowsCall& call);
 // Statistics, terms and gradients of an objective that is local to a token, row by row: in one pass
 // where the row fits on chip, else in two sweeps.
 papo_status launchLocalRows(Context& context, const RowsCall& call);
+// The same in two sweeps by one block a row, whatever the device and the row; the same bits.
+papo_status launchLocalRowsInTwoSweeps(Context& context, const RowsCall& call);
 
 }  // namespace papo::cuda

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "engine/dtype.h"
+#include "engine/host_device.h"
 #include "engine/placement.h"
 #include "engine/status.h"
 #include "papo.h"
@@ -22,7 +23,7 @@ papo_status requireArgs(const papo_engine* engine, const Args* args) {
   return requirePlacement(papo_engine_device(engine), *args);
 }
 
-inline bool isPresent(const papo_tensor& tensor) { return tensor.data != nullptr; }
+PAPO_HOST_DEVICE bool isPresent(const papo_tensor& tensor) { return tensor.data != nullptr; }
 
 struct NamedTensor {
   const char* name;
@@ -74,8 +75,10 @@ struct Responses {
   int64_t rows = 0;
   const int64_t* cuSeqlens = nullptr;  // null: equal lengths
 
-  int64_t begin(int64_t b) const { return cuSeqlens ? cuSeqlens[b] : rows / count * b; }
-  int64_t end(int64_t b) const { return begin(b + 1); }
+  PAPO_HOST_DEVICE int64_t begin(int64_t b) const {
+    return cuSeqlens ? cuSeqlens[b] : rows / count * b;
+  }
+  PAPO_HOST_DEVICE int64_t end(int64_t b) const { return begin(b + 1); }
 };
 papo_status requireResponses(const int64_t* cuSeqlens, int64_t count, int64_t rows, Responses* out);
 

@@ -5,14 +5,16 @@
 // swept a second time. Each thread writes only to the gradients of its own rows and the records of
 // their tokens, and the sums run over the records in order afterwards: same inputs, same bits,
 // whatever the threads.
-#include <cmath>
 #include <cstring>
 
+#include "cuda/operations.h"
 #include "engine/engine.h"
 #include "loss/batch.h"
 #include "loss/loss_checks.h"
 #include "loss/reduction.h"
 #include "loss/selection.h"
+#include "loss/shared_slopes.h"
+#include "loss/token_io.h"
 #include "loss/token_rows.h"
 
 namespace papo {
@@ -224,8 +226,7 @@ class LossCall {
       for (int64_t row = begin; row < end; ++row) {
         TokenRecord<Real>& token = batch_[row];
         if (!token.contributes) continue;
-        token.terms = tokenTerms(objective_, token.inputs, ratio.value);
-        token.slopes = tokenSlopes(objective_, token.terms, token.shares);
+        evaluateToken(objective_, ratio, &token);
         responseSlope += static_cast<double>(token.slopes.logRatio);
       }
       for (int64_t row = begin; row < end; ++row) {
@@ -242,44 +243,19 @@ class LossCall {
       const TokenInputs<Real>& in = batch_[row].inputs;
       if (batch_[row].counts) sum += static_cast<double>(in.logProb - in.oldLogProb);
     }
-    return clamped(Real(sum / count), -objective_.logRatioClamp, objective_.logRatioClamp);
+    return papo::responseLogRatio(objective_, sum, count);
   }
 
   // --- results ------------------------------------------------------------------------------------
 
-  template <class Value>
-  void writeVector(const papo_tensor& tensor, Value&& value) {
-    if (!isPresent(tensor)) return;
-    auto* out = static_cast<Real*>(tensor.data);
-    for (int64_t row = 0; row < tensor.rows; ++row)
-      out[row] = batch_[row].contributes ? value(batch_[row]) : Real(0);
-  }
-
   void writePerToken() {
-    using Record = TokenRecord<Real>;
-    writeVector(args_.outLogProbs, [](const Record& t) { return t.inputs.logProb; });
-    writeVector(args_.outMaskedLogProbs, [](const Record& t) { return t.inputs.maskedLogProb; });
-    writeVector(args_.outEntropies, [](const Record& t) { return t.inputs.entropy; });
-    writeVector(args_.outMaskedEntropies, [](const Record& t) { return t.inputs.maskedEntropy; });
-    writeVector(args_.ratios, [](const Record& t) { return t.counts ? t.terms.ratio : Real(0); });
-    writeVector(args_.refKlPerToken, [](const Record& t) { return t.terms.refKl.value; });
-    writeVector(args_.perceptionKlPerToken,
-                [](const Record& t) { return t.terms.perceptionKl.value; });
-    writeVector(args_.logProbsGrad, [](const Record& t) { return t.slopes.logProb; });
-    writeVector(args_.maskedLogProbsGrad, [](const Record& t) { return t.slopes.maskedLogProb; });
-    writeVector(args_.entropiesGrad, [](const Record& t) { return t.slopes.entropy; });
-    writeVector(args_.maskedEntropiesGrad, [](const Record& t) { return t.slopes.maskedEntropy; });
-    writeVector(args_.exactPerceptionKlGrad, [](const Record& t) { return t.slopes.exactKl; });
+    for (int64_t row = 0; row < batch_.responses().rows; ++row)
+      writeOutputs(args_, row, batch_[row]);
   }
 
   void writeMetrics() {
-    ReductionContext context;
-    context.knowsEntropy = isPresent(args_.logits) || isPresent(args_.entropies);
-    context.knowsMaskedEntropy = isPresent(args_.maskedLogits) || isPresent(args_.maskedEntropies);
-    context.sumOfSquares = args_.gradNorm ? 0 : NAN;
-    for (int64_t row = 0; args_.gradNorm && row < batch_.responses().rows; ++row)
-      context.sumOfSquares += batch_[row].sumOfSquares;
-    reduceBatch(*args_.objective, batch_, context, static_cast<double*>(args_.metrics.data));
+    reduceBatch(*args_.objective, batch_, metricsContext(args_, batch_.size()),
+                static_cast<double*>(args_.metrics.data));
   }
 
   papo_engine* engine_;
@@ -314,6 +290,9 @@ extern "C" papo_status papo_loss_workspace(const papo_engine* engine, const papo
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
+#if PAPO_WITH_CUDA
+  if (engine->isCuda()) return cuda::lossWorkspace(*args, responses, bytes);
+#endif
   Arena arena(nullptr);
   if (engine->isReference())
     Workspace<double>::layOut(&arena, *args, responses.rows);
@@ -329,6 +308,10 @@ extern "C" papo_status papo_loss(papo_engine* engine, const papo_loss_args* args
   PAPO_TRY(requireArgs(engine, args));
   Responses responses;
   PAPO_TRY(checkLossArguments(*engine, *args, &responses));
+#if PAPO_WITH_CUDA
+  if (engine->isCuda())
+    return cuda::loss(*engine->cuda, *args, responses, workspace, workspaceBytes);
+#endif
   return engine->isReference()
              ? runLoss<double>(engine, *args, responses, workspace, workspaceBytes)
              : runLoss<float>(engine, *args, responses, workspace, workspaceBytes);

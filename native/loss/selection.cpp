@@ -9,25 +9,15 @@ template <class Real>
 Real quantile(Real* values, int64_t count, double level) {
   if (count == 0 || std::any_of(values, values + count, [](Real x) { return std::isnan(x); }))
     return Real(NAN);
-  const double exactRank = level * static_cast<double>(count - 1);
-  const double nearest = std::nearbyint(exactRank);
-  const bool isWhole = std::fabs(exactRank - nearest) < 1e-9 * static_cast<double>(count);
-  const double rank = isWhole ? nearest : exactRank;
-  const auto below = static_cast<int64_t>(std::floor(rank));
-  std::nth_element(values, values + below, values + count);
-  const Real low = values[below];
-  if (isWhole) return low;
-  const Real high = *std::min_element(values + below + 1, values + count);
-  return low + Real(rank - static_cast<double>(below)) * (high - low);
+  const QuantileRank rank = quantileRank(count, level);
+  std::nth_element(values, values + rank.below, values + count);
+  const Real low = values[rank.below];
+  if (rank.toNext == 0) return low;
+  return interpolated(low, *std::min_element(values + rank.below + 1, values + count),
+                      rank.toNext);
 }
 
 namespace {
-
-// A NaN threshold or value keeps the token, so that NaN reaches the loss.
-template <class Real>
-bool isKept(Real value, Real threshold) {
-  return !(value < threshold);
-}
 
 template <class Real>
 void selectByEntropy(const papo_objective& objective, Batch<Real>* batch, Real* scratch) {
@@ -41,8 +31,9 @@ void selectByEntropy(const papo_objective& objective, Batch<Real>* batch, Real* 
     in.keepsPolicy = isKept(in.entropy, threshold);
     kept += tokens[row].counts && in.keepsPolicy;
   }
-  if (objective.topEntropyScope == PAPO_TOP_ENTROPY_SCOPE_POLICY_AND_ENTROPY)
-    batch->restrictEntropyToKept(kept);
+  if (objective.topEntropyScope != PAPO_TOP_ENTROPY_SCOPE_POLICY_AND_ENTROPY) return;
+  for (int64_t row = 0; row < tokens.responses().rows; ++row)
+    restrictEntropyToKept(objective, kept, &tokens[row]);
 }
 
 template <class Real>
@@ -50,8 +41,7 @@ void selectByPerception(const papo_objective& objective, const TokenObjective<Re
                         Batch<Real>* batch, Real* scratch) {
   Batch<Real>& tokens = *batch;
   const auto weightedKl = [&](int64_t row) {
-    const TokenInputs<Real>& in = tokens[row].inputs;
-    return perceptionEstimate(o, in).value * in.perceptionWeight;
+    return weightedPerceptionKl(o, tokens[row].inputs);
   };
   for (int64_t b = 0; b < tokens.responses().count; ++b) {
     const int64_t begin = tokens.responses().begin(b), end = tokens.responses().end(b);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "loss/batch.h"
+#include "loss/quantile.h"
 
 namespace papo {
 
@@ -11,9 +12,8 @@ inline bool isTokenLocal(const papo_objective& o) {
          o.perceptionTopFraction >= 1;
 }
 
-// Linearly interpolated quantile of values, which are reordered: rank (count - 1) * level. A rank
-// within rounding of an integer is that integer, so that a threshold that is one of the values is
-// that value exactly. NaN where values are empty or hold a NaN.
+// Linearly interpolated quantile of values, which are reordered. NaN where values are empty or hold a
+// NaN.
 template <class Real>
 Real quantile(Real* values, int64_t count, double level);
 

@@ -1,58 +1,12 @@
 // papo_token_log_probs: row statistics of one branch, for old, reference and masked scoring.
+#include "cuda/operations.h"
 #include "engine/engine.h"
-#include "engine/tensors.h"
+#include "loss/log_probs_checks.h"
 #include "loss/loss_checks.h"
 #include "loss/token_rows.h"
 
 namespace papo {
 namespace {
-
-papo_status checkArguments(const papo_engine* engine, const papo_token_log_probs_args* a) {
-  PAPO_TRY(requireArgs(engine, a));
-  if (!(a->temperature > 0) || a->temperature > 1e30)
-    return fail(PAPO_INVALID_OPTION, "temperature: expected a finite number > 0, got %g",
-                a->temperature);
-  const unsigned real = dtypeBit(engine->isReference() ? PAPO_FLOAT64 : PAPO_FLOAT32);
-  const unsigned logits = kLogitsDTypes | (engine->isReference() ? real : 0u);
-  const int64_t rows = a->logits.rows, vocabSize = a->logits.columns;
-  if (isPresent(a->logits) && (rows < 1 || vocabSize < 1))
-    return fail(PAPO_INVALID_SHAPE, "logits: expected at least one row and column, got %lld, %lld",
-                static_cast<long long>(rows), static_cast<long long>(vocabSize));
-  PAPO_TRY(requireMatrix({"logits", &a->logits}, rows, vocabSize, logits));
-  const int64_t tokens = isPresent(a->rowIndex) ? a->tokens.rows : rows;
-  PAPO_TRY(requireVector({"tokens", &a->tokens}, tokens, dtypeBit(PAPO_INT32)));
-  if (tokens < 1)
-    return fail(PAPO_INVALID_SHAPE, "tokens: expected at least one, got %lld",
-                static_cast<long long>(tokens));
-  if (isPresent(a->rowIndex))
-    PAPO_TRY(requireVector({"rowIndex", &a->rowIndex}, tokens, dtypeBit(PAPO_INT32)));
-  PAPO_TRY(requireVector({"logProbs", &a->logProbs}, tokens, real));
-  if (isPresent(a->responseMask))
-    PAPO_TRY(requireVector({"responseMask", &a->responseMask}, tokens, dtypeBit(PAPO_UINT8)));
-  if (isPresent(a->entropies)) PAPO_TRY(requireVector({"entropies", &a->entropies}, tokens, real));
-  if (isPresent(a->logSumExps))
-    PAPO_TRY(requireVector({"logSumExps", &a->logSumExps}, tokens, real));
-  return requireDisjoint(
-      {{"logits", &a->logits},
-       {"tokens", &a->tokens},
-       {"rowIndex", &a->rowIndex},
-       {"responseMask", &a->responseMask}},
-      {{"logProbs", &a->logProbs}, {"entropies", &a->entropies}, {"logSumExps", &a->logSumExps}},
-      {});
-}
-
-papo_status requireOwnWorkspace(const papo_token_log_probs_args& a, const void* workspace,
-                                size_t bytes) {
-  const papo_tensor view = bytesView(workspace, bytes);
-  return requireDisjoint({{"logits", &a.logits},
-                          {"tokens", &a.tokens},
-                          {"rowIndex", &a.rowIndex},
-                          {"responseMask", &a.responseMask},
-                          {"logProbs", &a.logProbs},
-                          {"entropies", &a.entropies},
-                          {"logSumExps", &a.logSumExps}},
-                         {{"workspace", &view}}, {});
-}
 
 TokenArguments tokenArguments(const papo_token_log_probs_args& a) {
   return {a.logits, a.tokens, a.rowIndex};
@@ -117,8 +71,11 @@ extern "C" papo_status papo_token_log_probs_workspace(const papo_engine* engine,
                                                       const papo_token_log_probs_args* args,
                                                       size_t* bytes) {
   using namespace papo;
-  PAPO_TRY(checkArguments(engine, args));
+  PAPO_TRY(checkLogProbsArguments(engine, args));
   if (!bytes) return fail(PAPO_INVALID_ARGUMENT, "bytes: expected a pointer, got null");
+#if PAPO_WITH_CUDA
+  if (engine->isCuda()) return cuda::tokenLogProbsWorkspace(*args, bytes);
+#endif
   Arena arena(nullptr);
   Workspace::layOut(&arena, *args);
   *bytes = arena.used();
@@ -129,7 +86,11 @@ extern "C" papo_status papo_token_log_probs(papo_engine* engine,
                                             const papo_token_log_probs_args* args, void* workspace,
                                             size_t workspaceBytes) {
   using namespace papo;
-  PAPO_TRY(checkArguments(engine, args));
+  PAPO_TRY(checkLogProbsArguments(engine, args));
+#if PAPO_WITH_CUDA
+  if (engine->isCuda())
+    return cuda::tokenLogProbs(*engine->cuda, *args, workspace, workspaceBytes);
+#endif
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);
   PAPO_TRY(requireWorkspace(workspace, workspaceBytes, sizes.used()));

@@ -39,13 +39,28 @@ PAPO_HOST_DEVICE Clamped<Real> tokenLogRatio(const TokenObjective<Real>& o,
   return clamped(in.logProb - in.oldLogProb, -o.logRatioClamp, o.logRatioClamp);
 }
 
+// Eq. 9 of a response: the clamped mean of its counted tokens' log-ratios, whose sum is given.
+template <class Real>
+PAPO_HOST_DEVICE Clamped<Real> responseLogRatio(const TokenObjective<Real>& o, double sum,
+                                                double count) {
+  return clamped(Real(sum / count), -o.logRatioClamp, o.logRatioClamp);
+}
+
+// Terms and slopes of a token whose ratio is its response's. The slope in it joins those of all counted
+// tokens of the response, divided by their number: that part is left to the caller.
+template <class Real>
+PAPO_HOST_DEVICE void evaluateToken(const TokenObjective<Real>& o, const Clamped<Real>& ratio,
+                                    TokenRecord<Real>* token) {
+  token->terms = tokenTerms(o, token->inputs, ratio.value);
+  token->slopes = tokenSlopes(o, token->terms, token->shares);
+}
+
 // Terms and slopes of a token whose ratio is its own.
 template <class Real>
 PAPO_HOST_DEVICE void evaluateToken(const TokenObjective<Real>& o, bool hasOldLogProbs,
                                     TokenRecord<Real>* token) {
   const Clamped<Real> ratio = tokenLogRatio(o, token->inputs, token->counts && hasOldLogProbs);
-  token->terms = tokenTerms(o, token->inputs, ratio.value);
-  token->slopes = tokenSlopes(o, token->terms, token->shares);
+  evaluateToken(o, ratio, token);
   token->slopes.logProb += token->slopes.logRatio * ratio.slope;
 }
 

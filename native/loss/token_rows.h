@@ -7,7 +7,6 @@
 #include "engine/arena.h"
 #include "engine/host_device.h"
 #include "engine/tensors.h"
-#include "loss/row_types.h"
 
 namespace papo {
 
@@ -44,6 +43,13 @@ class TokenRows {
   // A place of the row's own in an array over the tokens, count(row) long.
   PAPO_HOST_DEVICE int64_t place(int64_t row) const { return starts_ ? starts_[row] : row; }
 
+  // For the kernels that fill them.
+  struct Arrays {
+    int32_t *ids, *rows;
+    int64_t *starts, *order;
+  };
+  PAPO_HOST_DEVICE Arrays arrays() const { return {ids_, rows_, starts_, order_}; }
+
  private:
   papo_status readToken(const TokenArguments& args, int64_t token);
   void sortByRow(int64_t tokens, int64_t rows);
@@ -52,26 +58,6 @@ class TokenRows {
   int32_t* rows_ = nullptr;    // [N], with a row index, and so are the following
   int64_t* starts_ = nullptr;  // [R + 1], first of each row's tokens in order
   int64_t* order_ = nullptr;   // [N], tokens by row
-};
-
-// Slopes of a row that several tokens share: sums over the tokens in their order, and the entries
-// that they sampled, each once, by ascending id (Eq. 8).
-class SharedSlopes {
- public:
-  explicit SharedSlopes(SampledEntry* entries) : entries_(entries) {}
-
-  // own: slopes of the token; statistics: of its row, for it.
-  void add(int64_t id, const RowStatistics& statistics, const RowSlopes& own);
-  // After the last token.
-  RowSlopes finish();
-
- private:
-  void mergeEqual();
-  void addOthers();
-
-  RowSlopes sums_;
-  SampledEntry* entries_;
-  int64_t count_ = 0;
 };
 
 }  // namespace papo

@@ -48,7 +48,7 @@ namespace {
 void everyAllocationOfAnEngine(int32_t threads) {
   int failures = 0;
   for (long n = 0;; ++n) {
-    const papo_engine_options options{sizeof options, PAPO_CPU, threads, nullptr};
+    const papo_engine_options options{sizeof options, PAPO_CPU, threads, nullptr, nullptr};
     papo_engine* engine = nullptr;
     allocations = 0;
     failingAllocation = n;

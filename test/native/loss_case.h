@@ -14,6 +14,7 @@
 
 #include "engine/dtype.h"
 #include "papo.h"
+#include "placed.h"
 
 namespace papo_test {
 
@@ -25,14 +26,24 @@ struct EngineCloser {
 };
 using Engine = std::unique_ptr<papo_engine, EngineCloser>;
 
+// An instruction set of the CPU, or "cuda".
 inline Engine openEngine(const char* instructionSet, int threads = 1) {
-  papo_engine_options options{sizeof options, PAPO_CPU, threads, instructionSet};
+  papo_engine_options options{};
+  options.size = sizeof options;
+  const bool onCuda = std::strcmp(instructionSet, "cuda") == 0;
+  options.device = onCuda ? PAPO_CUDA : PAPO_CPU;
+  options.threads = onCuda ? 0 : threads;
+  options.instructionSet = instructionSet;
   papo_engine* engine = nullptr;
   papo_engine_open(&options, &engine);
   return Engine(engine);
 }
 
+// What the tests go through.
 inline std::vector<std::string> instructionSetNames() {
+#if defined(PAPO_TEST_CUDA)
+  return {"cuda"};
+#endif
   const char* names[16];
   const int count = papo_instruction_sets(names, 16);
   return {names, names + count};
@@ -202,20 +213,6 @@ inline papo_tensor maskView(const std::vector<uint8_t>& v) {
   return view(v.data(), static_cast<int64_t>(v.size()), 1, 1, PAPO_UINT8);
 }
 
-class Workspace {
- public:
-  void* ofSize(size_t bytes) {
-    memory_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64));
-    return memory_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(void* p) const { std::free(p); }
-  };
-  std::unique_ptr<void, Free> memory_;
-};
-
 // Logits of type T, per-token values of type Real. Rows may be strided; padding holds `padding`.
 template <class T, class Real>
 struct LossRun {
@@ -246,36 +243,40 @@ struct LossRun {
     if (!inPlace) logitsGrad.assign(logits.size(), filler);
     if (!inPlace) maskedLogitsGrad.assign(logits.size(), filler);
 
+    Placed placed(engine);
     papo_loss_args args{};
     args.size = sizeof args;
     args.objective = &objective;
     args.responses = in.responses;
-    args.logits = matrix(logits, in);
-    args.maskedLogits = matrix(maskedLogits, in);
-    args.tokens = view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32);
-    if (!in.rowIndex.empty()) args.rowIndex = view(in.rowIndex.data(), in.rows(), 1, 1, PAPO_INT32);
-    args.responseMask = maskView(in.responseMask);
-    args.oldLogProbs = vectorView(old);
-    args.refLogProbs = vectorView(ref);
-    args.advantages = vectorView(advantages);
-    args.tokenWeights = vectorView(tokenWeights);
-    args.perceptionWeights = vectorView(perceptionWeights);
-    if (objective.sftCoef != 0) args.sftMask = maskView(in.sftMask);
-    args.metrics = view(metrics, PAPO_METRIC_COUNT, 1, 1, PAPO_FLOAT64);
-    args.logitsGrad = inPlace ? args.logits : matrix(logitsGrad, in);
-    args.maskedLogitsGrad = inPlace ? args.maskedLogits : matrix(maskedLogitsGrad, in);
-    args.outLogProbs = vectorView(logProbs);
-    args.outMaskedLogProbs = vectorView(maskedLogProbs);
-    args.outEntropies = vectorView(entropies);
-    args.logProbsGrad = vectorView(slopes);
+    args.logits = placed.on(matrix(logits, in));
+    args.maskedLogits = placed.on(matrix(maskedLogits, in));
+    args.tokens = placed.on(view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32));
+    if (!in.rowIndex.empty())
+      args.rowIndex = placed.on(view(in.rowIndex.data(), in.rows(), 1, 1, PAPO_INT32));
+    args.responseMask = placed.on(maskView(in.responseMask));
+    args.oldLogProbs = placed.on(vectorView(old));
+    args.refLogProbs = placed.on(vectorView(ref));
+    args.advantages = placed.on(vectorView(advantages));
+    args.tokenWeights = placed.on(vectorView(tokenWeights));
+    args.perceptionWeights = placed.on(vectorView(perceptionWeights));
+    if (objective.sftCoef != 0) args.sftMask = placed.on(maskView(in.sftMask));
+    args.metrics = placed.on(view(metrics, PAPO_METRIC_COUNT, 1, 1, PAPO_FLOAT64));
+    args.logitsGrad = inPlace ? args.logits : placed.on(matrix(logitsGrad, in));
+    args.maskedLogitsGrad =
+        inPlace ? args.maskedLogits : placed.on(matrix(maskedLogitsGrad, in));
+    args.outLogProbs = placed.on(vectorView(logProbs));
+    args.outMaskedLogProbs = placed.on(vectorView(maskedLogProbs));
+    args.outEntropies = placed.on(vectorView(entropies));
+    args.logProbsGrad = placed.on(vectorView(slopes));
     args.gradNorm = 1;
     status = papo_loss_workspace(engine, &args, &workspaceBytes);
     if (status != PAPO_OK) return;
-    Workspace workspace;
-    void* const memory = workspace.ofSize(workspaceBytes);
+    void* const memory = placed.workspace(workspaceBytes);
     const long before = allocations;
     status = papo_loss(engine, &args, memory, workspaceBytes);
     allocationsInCall = allocations - before;
+    if (status == PAPO_OK) status = papo_engine_synchronize(engine);
+    placed.fetch();
     if (inPlace) {
       logitsGrad = logits;
       maskedLogitsGrad = maskedLogits;

@@ -45,8 +45,8 @@ void refusesAnywhereElse(papo_engine* engine) {
   const struct {
     int32_t device;
     const char* name;
-  } places[] = {{PAPO_CUDA, "cuda:0"}, {PAPO_CUDA + 16 * 7, "cuda:7"}, {5, "device 5"},
-                {-15, "device -15"}};
+  } places[] = {
+      {PAPO_CUDA, "cuda:0"}, {PAPO_CUDA + 16 * 7, "cuda:7"}, {5, "device 5"}, {-15, "device -15"}};
   for (const auto& field : papo_fuzz::Fields<Args>::all) {
     for (const auto& place : places) {
       Args args;

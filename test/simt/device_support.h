@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-#include "check.h"
+#include "../native/check.h"
 #include "options.h"
 #include "papo.h"
 

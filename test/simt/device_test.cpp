@@ -1,4 +1,6 @@
 // Engines of a CUDA device: opening, refusals, what the device found, and devices that fail.
+#include <cmath>
+
 #include "cuda/context.h"
 #include "cuda/device_error.h"
 #include "device_support.h"
@@ -102,10 +104,10 @@ void refusesMachines() {
 void survivesFailuresOfOpening() {
   const Machine machine;
   const size_t before = simt::allocatedBytes(0), pinned = simt::allocatedBytes(-1);
-  const char* functions[] = {"cudaDeviceGetAttribute", "cudaMemPoolCreate",
-                             "cudaMemPoolSetAttribute", "cudaStreamCreateWithFlags",
-                             "cudaMalloc", "cudaHostAlloc", "cudaMemsetAsync",
-                             "cudaStreamSynchronize"};
+  const char* functions[] = {
+      "cudaDeviceGetAttribute",    "cudaMemPoolCreate",    "cudaMemPoolSetAttribute",
+      "cudaStreamCreateWithFlags", "cudaMalloc",           "cudaHostAlloc",
+      "cudaMemsetAsync",           "cudaStreamSynchronize"};
   for (const char* function : functions) {
     std::snprintf(checkContext, sizeof checkContext, "%s", function);
     int failures = 0;
@@ -235,8 +237,8 @@ void othersGoOn() {
 }
 
 void outlivesALostDevice() {
-  const Machine machine;
   for (int round = 0; round < 2; ++round) {
+    const Machine machine;
     OpenEngine engine(cudaDevice(0)), second(cudaDevice(0));
     void* data = nullptr;
     papo_event* event = nullptr;

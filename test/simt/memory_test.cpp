@@ -172,7 +172,8 @@ void knowsAddresses() {
   CHECK_REFUSED(papo_memory_require(engine, nullptr, 1), PAPO_INVALID_ARGUMENT, "got null");
   CHECK_REFUSED(papo_memory_require(engine, &host, 1), PAPO_INVALID_ARGUMENT,
                 "expected memory of cuda:0, got ordinary host memory");
-  CHECK_REFUSED(papo_memory_require(engine, pinned, 1), PAPO_INVALID_ARGUMENT, "pinned host memory");
+  CHECK_REFUSED(papo_memory_require(engine, pinned, 1), PAPO_INVALID_ARGUMENT,
+                "pinned host memory");
   CHECK_REFUSED(papo_memory_require(other, data, 1), PAPO_INVALID_ARGUMENT,
                 "expected memory of cuda:1, got memory of cuda:0");
   CHECK(papo_memory_free(engine, data) == PAPO_OK);
@@ -214,7 +215,8 @@ void refusesSharing() {
   char host = 0;
   papo_ipc_memory memory{};
   CHECK(papo_memory_allocate_shareable(engine, 64, &data) == PAPO_OK);
-  CHECK_REFUSED(papo_ipc_export(engine, data, &memory), PAPO_INVALID_ARGUMENT, "memory: expected s");
+  CHECK_REFUSED(papo_ipc_export(engine, data, &memory), PAPO_INVALID_ARGUMENT,
+                "memory: expected s");
   CHECK_REFUSED(papo_ipc_export(engine, data, nullptr), PAPO_INVALID_ARGUMENT, "memory");
   memory = exported(engine, data);
   CHECK_REFUSED(papo_ipc_export(engine, pooled, &memory), PAPO_INVALID_ARGUMENT,

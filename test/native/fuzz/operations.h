@@ -17,7 +17,7 @@ class Engines {
     const int32_t count = papo_instruction_sets(names, 16);
     for (int32_t i = 0; i < count; ++i)
       for (int32_t threads : {1, 3})
-        open({sizeof(papo_engine_options), PAPO_CPU, threads, names[i]});
+        open({sizeof(papo_engine_options), PAPO_CPU, threads, names[i], nullptr});
   }
   ~Engines() {
     for (papo_engine* engine : list) papo_engine_close(engine);
@@ -339,7 +339,9 @@ inline std::string randomName(Source* source) {
 
 inline void fuzzEngine(Source* source) {
   const std::string stale = staleMessage(), name = randomName(source);
-  papo_engine_options options{wildSize<papo_engine_options>(source), PAPO_CPU, 1, name.c_str()};
+  papo_engine_options options{};
+  options.size = wildSize<papo_engine_options>(source);
+  options.instructionSet = name.c_str();
   options.device = source->percent(80) ? PAPO_CPU : static_cast<int32_t>(source->between(-2, 40));
   options.threads = source->percent(80) ? static_cast<int32_t>(source->below(4))
                                         : source->pick({-1, 1025, INT32_MAX, INT32_MIN});
