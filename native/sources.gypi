@@ -109,6 +109,7 @@
     "nvcc_flags": [
       "-std=c++17",
       "-O3",
+      "-fmad=false",
       "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off",
       "-gencode=arch=compute_80,code=sm_80",
       "-gencode=arch=compute_90,code=sm_90",
