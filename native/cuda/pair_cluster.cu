@@ -165,8 +165,8 @@ struct ClusterBlock {
   }
 
   __device__ __forceinline__ void planRow(const LiveRow& live) {
-    const PairSums total = mergeTiles<kKind>(
-        scale, tiles, [this](int i) -> const TileSums& { return gathered[i]; });
+    const PairSums total =
+        mergeTiles<kKind>(scale, tiles, [this](int i) -> const TileSums& { return gathered[i]; });
     const ClusterLogits<T> logit{RowViews<T>::of(call, live.row).sampled(),
                                  live.isShared ? nullptr : state->gatheredSampled};
     rowEpilogue<kKind>(call, scale, live.row, total, logit, slots.rank == 0, &state->work);
@@ -256,7 +256,7 @@ papo_status launchRowsInClusters(Context& context, const RowsCall& call, const R
   const Kernel kernel = kernelOf(call);
   int active = 0;
   PAPO_CUDA_TRY("loss rows", activeClusters(context.device(), reinterpret_cast<const void*>(kernel),
-                                             launch, &active));
+                                            launch, &active));
   if (active == 0) return PAPO_OK;
   const unsigned blocks = static_cast<unsigned>(clusterGrid(launch, active, call.rows));
   PAPO_CUDA_TRY("loss rows",
