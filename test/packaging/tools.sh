@@ -9,8 +9,10 @@ packages() {
   [ ${#missing[@]} -eq 0 ] && return
   local root=()
   [ "$(id -u)" -eq 0 ] || root=(sudo)
-  "${root[@]}" apt-get update -q
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+  # Another lane of .ci/run may be installing too.
+  "${root[@]}" apt-get -o DPkg::Lock::Timeout=300 update -q
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends \
     "${missing[@]}"
 }
 
