@@ -170,7 +170,7 @@ std::vector<Case> clusterCases() {
        [](const int* d) { return all(d, 128, [](int t) { return 127 - t; }); }},
       {"mbarrier of too many arrivals", everywhere,
        [](int* d) { return launch(manyArrivals, 1, 128, 0, nullptr, d, 129); }, nullptr},
-      {"mbarrier of too few arrivals", everywhere,
+      {"mbarrier of too few arrivals", thread,
        [](int* d) { return launch(manyArrivals, 1, 128, 0, nullptr, d, 100); },
        [](const int* d) { return all(d, 128, [](int t) { return 127 - t; }); }},
       {"bulk stores", nowhere, runStores<rightStore>, storesAreRight},

@@ -26,7 +26,7 @@ struct Options {
   int devices = 2;
   int driverVersion = 13000;              // 0: no driver
   size_t memoryBytes = size_t{16} << 30;  // of one device
-  bool memoryPools = true;                // what a device says that it has
+  bool memoryPools = true;                // whether the devices have them
 };
 Options& options();
 
