@@ -205,9 +205,9 @@ PAPO_API papo_status papo_ipc_export(papo_engine* engine, const void* data, papo
 PAPO_API papo_status papo_ipc_open(papo_engine* engine, const papo_ipc_memory* memory, void** data);
 PAPO_API papo_status papo_ipc_close(papo_engine* engine, void* data);
 
-/* A point in a stream, recorded by engines of the device that it was created on, which it may
- * outlive. Any engine may wait for it once it was recorded; elapsed gives milliseconds between two of
- * one device that have passed. */
+/* A point in a stream, recorded by engines of the device that it was created on; any engine may wait
+ * for it from then on. It may outlive its engines. elapsed gives milliseconds between two of one device
+ * that have passed. */
 typedef struct papo_event papo_event;
 PAPO_API papo_status papo_event_create(papo_engine* engine, papo_event** event);
 PAPO_API void papo_event_destroy(papo_event* event);
