@@ -563,7 +563,7 @@ int main() {
   hugeLogits();
   longRow();
   findingStopsKernels();
-  simt::options().ulp_noise = 2;
+  simt::options().ulpNoise = 2;
   valuesOfEveryKind<BFloat16>(PAPO_BFLOAT16);
   valuesOfEveryKind<float>(PAPO_FLOAT32);
   printWorst();
