@@ -261,6 +261,7 @@ template <RowKind kKind, class TileAt>
 __device__ __forceinline__ PairSums mergeTiles(const RowScale& scale, int count,
                                                const TileAt& tile) {
   float max = -FLT_MAX, maskedMax = -FLT_MAX;
+#pragma unroll 1
   for (int i = laneIndex(); i < count; i += kWarpLanes) {
     max = largerOrNan(max, tile(i).imageMax);
     if (kKind != RowKind::kOne) maskedMax = largerOrNan(maskedMax, tile(i).maskedMax);
@@ -268,6 +269,7 @@ __device__ __forceinline__ PairSums mergeTiles(const RowScale& scale, int count,
   PairSums total;
   total.image.max = warpMaximum(max);
   if (kKind != RowKind::kOne) total.masked.max = warpMaximum(maskedMax);
+#pragma unroll 1
   for (int i = laneIndex(); i < count; i += kWarpLanes) {
     PairSums part = pairSums<kKind>(tile(i));
     movePair(&part, total.image.max, total.masked.max, scale.inverseTemperature);
