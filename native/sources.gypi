@@ -45,12 +45,6 @@
       "cuda/events.cpp",
       "cuda/loss.cpp",
       "cuda/token_log_probs.cpp",
-      "cuda/row_statistics.cu",
-      "cuda/row_gradients.cu",
-      "cuda/row_local.cu",
-      "cuda/cluster_occupancy.cpp",
-      "cuda/local_rows.cpp",
-      "cuda/pair_cluster.cu",
       "cuda/batch.cu",
       "cuda/token_sort.cu",
       "cuda/selection.cu",
@@ -58,6 +52,12 @@
       "cuda/sequence.cu",
       "cuda/reduction.cu",
       "cuda/scored_tokens.cu",
+      "cuda/row_statistics.cu",
+      "cuda/row_gradients.cu",
+      "cuda/row_local.cu",
+      "cuda/local_rows.cpp",
+      "cuda/pair_cluster.cu",
+      "cuda/cluster_occupancy.cpp",
       "cuda/advantages.cpp",
       "cuda/group_order.cu",
       "cuda/batch_sums.cu",
@@ -67,7 +67,13 @@
       "cuda/mask_patches.cu",
       "cuda/mask_patch_rows.cu",
       "cuda/random_patch_mask.cu",
-      "cuda/saliency_patch_mask.cu"
+      "cuda/saliency_patch_mask.cu",
+      "cuda/row_statistics.cu",
+      "cuda/row_gradients.cu",
+      "cuda/row_local.cu",
+      "cuda/local_rows.cpp",
+      "cuda/cluster_occupancy.cpp",
+      "cuda/pair_cluster.cu"
     ],
     "binding_files": [
       "../bindings/node/addon.cpp",
@@ -109,12 +115,13 @@
     "nvcc_flags": [
       "-std=c++17",
       "-O3",
+      "-fmad=false",
       "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off",
       "-gencode=arch=compute_80,code=sm_80",
       "-gencode=arch=compute_90,code=sm_90",
       "-gencode=arch=compute_100,code=sm_100",
       "-gencode=arch=compute_90,code=compute_90",
-      "-Xfatbin=-compress-all"
+      "-compress-mode=size"
     ],
     "link_flags": [
       "-static-libstdc++",
