@@ -45,6 +45,12 @@
       "cuda/events.cpp",
       "cuda/loss.cpp",
       "cuda/token_log_probs.cpp",
+      "cuda/row_statistics.cu",
+      "cuda/row_gradients.cu",
+      "cuda/row_local.cu",
+      "cuda/cluster_occupancy.cpp",
+      "cuda/local_rows.cpp",
+      "cuda/pair_cluster.cu",
       "cuda/batch.cu",
       "cuda/token_sort.cu",
       "cuda/selection.cu",
@@ -61,13 +67,7 @@
       "cuda/mask_patches.cu",
       "cuda/mask_patch_rows.cu",
       "cuda/random_patch_mask.cu",
-      "cuda/saliency_patch_mask.cu",
-      "cuda/row_statistics.cu",
-      "cuda/row_gradients.cu",
-      "cuda/row_local.cu",
-      "cuda/local_rows.cpp",
-      "cuda/cluster_occupancy.cpp",
-      "cuda/pair_cluster.cu"
+      "cuda/saliency_patch_mask.cu"
     ],
     "binding_files": [
       "../bindings/node/addon.cpp",
@@ -109,7 +109,6 @@
     "nvcc_flags": [
       "-std=c++17",
       "-O3",
-      "-fmad=false",
       "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off",
       "-gencode=arch=compute_80,code=sm_80",
       "-gencode=arch=compute_90,code=sm_90",

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const require = createRequire(import.meta.url)
@@ -41,9 +41,10 @@ function build(mode) {
   const settings = {
     PAPO_SIMT: 'ON',
     PAPO_KERNELS_CUDA: '0',
+    PAPO_WERROR: 'ON', // as test/simt/run.sh, which shares the folder
     PAPO_SANITIZE: sanitizers[mode],
     PAPO_SIMT_NODE_INCLUDE: nodeInclude(),
-    PAPO_SIMT_NODE_ADDON_API: resolve(require('node-addon-api').include_dir), // it is relative
+    PAPO_SIMT_NODE_ADDON_API: dirname(require.resolve('node-addon-api/package.json')),
   }
   const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`)
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? '2'

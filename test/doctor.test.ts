@@ -67,7 +67,7 @@ function compile(source: string, output: string, ...flags: string[]): string {
 /** An installed copy of the package with this binary, or with none. */
 function packageWith(name: string, binary?: Buffer): string {
   const made = path.join(folder, name, 'node_modules/papo-kernels')
-  for (const part of ['dist', 'package.json', 'scripts/find-cuda.js', 'native/sources.gypi'])
+  for (const part of ['dist', 'package.json', 'scripts/find-cuda.js'])
     cpSync(path.join(root, part), path.join(made, part), { recursive: true })
   symlinkSync(path.join(root, 'node_modules'), path.join(made, 'node_modules'))
   if (binary !== undefined) {

@@ -20,13 +20,13 @@ bool scalesByBatch(const papo_advantages_args& a) {
 }
 
 struct Workspace {
-  GroupKey* keys = nullptr;       // [B], by group
-  GroupKey* spare = nullptr;      // [B], beyond one tile
-  double* sums = nullptr;         // [chunks] of the batch
-  double* squares = nullptr;      // [chunks]
-  double* different = nullptr;    // [chunks]
-  double* values = nullptr;       // [N] returns
-  int64_t* cuSeqlens = nullptr;   // [responses + 1]
+  GroupKey* keys = nullptr;      // [B], by group
+  GroupKey* spare = nullptr;     // [B], beyond one tile
+  double* sums = nullptr;        // [chunks] of the batch
+  double* squares = nullptr;     // [chunks]
+  double* different = nullptr;   // [chunks]
+  double* values = nullptr;      // [N] returns
+  int64_t* cuSeqlens = nullptr;  // [responses + 1]
   unsigned long long* counted = nullptr;
 
   static Workspace layOut(Arena* arena, const papo_advantages_args& a) {
@@ -47,9 +47,7 @@ struct Workspace {
   }
 };
 
-RealVector realVector(const papo_tensor& t) {
-  return {t.data, t.rows, t.dtype == PAPO_FLOAT64};
-}
+RealVector realVector(const papo_tensor& t) { return {t.data, t.rows, t.dtype == PAPO_FLOAT64}; }
 
 BatchSums batchSums(const papo_advantages_args& a, const Workspace& w) {
   BatchSums batch;
@@ -67,11 +65,9 @@ papo_status runGroups(Context& context, const papo_advantages_args& a, const Wor
   PAPO_TRY(launchGroupOrder(context, &order));
   const BatchSums batch = batchSums(a, w);
   if (batch.chunks) PAPO_TRY(launchBatchSums(context, batch));
-  return launchGroupAdvantages(context, {{a.estimator, a.scale, a.epsilon},
-                                         rewards,
-                                         realVector(a.advantages),
-                                         order.keys,
-                                         batch});
+  return launchGroupAdvantages(
+      context,
+      {{a.estimator, a.scale, a.epsilon}, rewards, realVector(a.advantages), order.keys, batch});
 }
 
 papo_status runPerToken(Context& context, const papo_advantages_args& a, const Workspace& w) {
@@ -124,8 +120,8 @@ papo_status advantages(Context& context, const papo_advantages_args& args, void*
   const Workspace w = Workspace::layOut(&arena, args);
   if (usesGroups(args)) return runGroups(context, args, w);
   if (isPerToken(args)) return runPerToken(context, args, w);
-  return launchRemax(context, {realVector(args.rewards), realVector(args.baselines),
-                               realVector(args.advantages)});
+  return launchRemax(
+      context, {realVector(args.rewards), realVector(args.baselines), realVector(args.advantages)});
 }
 
 }  // namespace papo::cuda

@@ -38,9 +38,7 @@ PAPO_HOST_DEVICE uint32_t groupOf(GroupKey key) { return static_cast<uint32_t>(k
 PAPO_HOST_DEVICE int32_t groupIdOf(GroupKey key) {
   return static_cast<int32_t>(groupOf(key) ^ 0x80000000u);
 }
-PAPO_HOST_DEVICE int64_t memberOf(GroupKey key) {
-  return static_cast<int64_t>(key & 0xffffffffu);
-}
+PAPO_HOST_DEVICE int64_t memberOf(GroupKey key) { return static_cast<int64_t>(key & 0xffffffffu); }
 
 constexpr int kTileKeys = 4096;  // sorted in shared memory
 

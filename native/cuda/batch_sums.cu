@@ -1,5 +1,4 @@
 #include "cuda/batch_sums.cuh"
-
 #include "cuda/work_grid.h"
 
 namespace papo::cuda {
@@ -16,33 +15,36 @@ __device__ __forceinline__ void forEachChunk(const BatchSums& batch, const Term&
     double sum = 0;
     for (int64_t i = first + threadIdx.x; i < end; i += kSumThreads)
       if (!batch.mask || batch.mask[i]) sum += term(batch.values.at(i));
-    body(chunk, blockSum(sum));
+    body(chunk, sumOfBlock(sum));
   }
 }
 
 __global__ void __launch_bounds__(kSumThreads)
     sumChunksKernel(BatchSums batch, const DeviceError* error) {
   if (error->key != 0) return;
-  forEachChunk(batch, [](double value) { return value; },
-               [&](int64_t chunk, double sum) {
-                 if (threadIdx.x == 0) batch.sums[chunk] = sum;
-               });
+  forEachChunk(
+      batch, [](double value) { return value; },
+      [&](int64_t chunk, double sum) {
+        if (threadIdx.x == 0) batch.sums[chunk] = sum;
+      });
   if (!batch.different) return;
   const double first = batch.values.at(0);
-  forEachChunk(batch, [&](double value) { return value != first ? 1.0 : 0.0; },
-               [&](int64_t chunk, double different) {
-                 if (threadIdx.x == 0) batch.different[chunk] = different;
-               });
+  forEachChunk(
+      batch, [&](double value) { return value != first ? 1.0 : 0.0; },
+      [&](int64_t chunk, double different) {
+        if (threadIdx.x == 0) batch.different[chunk] = different;
+      });
 }
 
 __global__ void __launch_bounds__(kSumThreads)
     squareChunksKernel(BatchSums batch, const DeviceError* error) {
   if (error->key != 0) return;
   const double mean = batchMean(batch);
-  forEachChunk(batch, [&](double value) { return squaredDifference(value, mean); },
-               [&](int64_t chunk, double squares) {
-                 if (threadIdx.x == 0) batch.squares[chunk] = squares;
-               });
+  forEachChunk(
+      batch, [&](double value) { return squaredDifference(value, mean); },
+      [&](int64_t chunk, double squares) {
+        if (threadIdx.x == 0) batch.squares[chunk] = squares;
+      });
 }
 
 }  // namespace

@@ -2,30 +2,21 @@
 #pragma once
 
 #include "cuda/advantages.h"
-#include "cuda/device.cuh"
+#include "cuda/block.cuh"
 
 namespace papo::cuda {
 
 constexpr int kSumThreads = 256;
 
-// Of one value a thread, in an order of its own; the same in every thread.
-__device__ __forceinline__ double blockSum(double value) {
-  constexpr int kWarps = kSumThreads / 32;
-  PAPO_SHARED_ARRAY(double, ofWarps, kWarps);
-  for (int distance = 16; distance > 0; distance /= 2)
-    value += __shfl_xor_sync(0xffffffffu, value, distance);
-  if (threadIdx.x % 32 == 0) ofWarps[threadIdx.x / 32] = value;
-  __syncthreads();
-  double sum = 0;
-  for (int warp = 0; warp < kWarps; ++warp) sum += ofWarps[warp];
-  __syncthreads();
-  return sum;
+__device__ __forceinline__ double sumOfBlock(double value) {
+  PAPO_SHARED_ARRAY(double, ofWarps, kSumThreads / 32);
+  return blockSum(value, ofWarps);
 }
 
 __device__ __forceinline__ double sumOfChunks(const double* chunks, int64_t count) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kSumThreads) sum += chunks[i];
-  return blockSum(sum);
+  return sumOfBlock(sum);
 }
 
 // How many values count, their mean, and the sum of squared differences from it.

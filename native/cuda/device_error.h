@@ -31,8 +31,8 @@ struct DeviceError {
 
   // Of a check that several blocks make: what they found so far, which becomes the key when the last
   // one is done. Until then none of them stops the others.
-  unsigned long long pending;
-  unsigned int blocksDone;
+  unsigned long long pending = 0;
+  unsigned int blocksDone = 0;
 };
 
 constexpr int kFindingIndexBits = 40;

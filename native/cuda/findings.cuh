@@ -50,8 +50,8 @@ __device__ __forceinline__ void publishFinding(DeviceError* error, const Detail&
   const unsigned long long key = atomicExch(&error->pending, 0ull);
   if (key == 0) return;
   constexpr unsigned long long kIndex = (1ull << kFindingIndexBits) - 1;
-  const FindingDetail known = detail(static_cast<Finding>(~key >> kFindingIndexBits),
-                                     static_cast<int64_t>(~key & kIndex));
+  const FindingDetail known =
+      detail(static_cast<Finding>(~key >> kFindingIndexBits), static_cast<int64_t>(~key & kIndex));
   error->got = known.got;
   error->limit = known.limit;
   atomicExch(&error->key, key);

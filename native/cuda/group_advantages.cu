@@ -8,8 +8,6 @@
 namespace papo::cuda {
 namespace {
 
-constexpr unsigned kAllLanes = 0xffffffffu;
-
 __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x % 32); }
 
 // Positions [begin, end) in the order of groups.
@@ -74,8 +72,7 @@ __global__ void __launch_bounds__(kSumThreads, kMinBlocks)
   for (int64_t first = int64_t{blockIdx.x} * kSumThreads + warp * 32; first < count;
        first += step) {
     const int64_t i = first + lane();
-    const bool begins =
-        i < count && (i == 0 || groupOf(call.keys[i]) != groupOf(call.keys[i - 1]));
+    const bool begins = i < count && (i == 0 || groupOf(call.keys[i]) != groupOf(call.keys[i - 1]));
     unsigned heads = __ballot_sync(kAllLanes, begins);
     while (heads != 0) {
       const int64_t begin = first + __ffs(static_cast<int>(heads)) - 1;
@@ -87,8 +84,8 @@ __global__ void __launch_bounds__(kSumThreads, kMinBlocks)
   }
 }
 
-__global__ void __launch_bounds__(kSumThreads) checkRemaxKernel(RemaxCall call,
-                                                                DeviceError* error) {
+__global__ void __launch_bounds__(kSumThreads)
+    checkRemaxKernel(RemaxCall call, DeviceError* error) {
   if (!mayCheck(error)) return;
   for (int64_t i = int64_t{blockIdx.x} * kSumThreads + threadIdx.x; i < call.rewards.count;
        i += int64_t{gridDim.x} * kSumThreads) {
@@ -102,8 +99,8 @@ __global__ void __launch_bounds__(kSumThreads) checkRemaxKernel(RemaxCall call,
   });
 }
 
-__global__ void __launch_bounds__(kSumThreads) remaxKernel(RemaxCall call,
-                                                           const DeviceError* error) {
+__global__ void __launch_bounds__(kSumThreads)
+    remaxKernel(RemaxCall call, const DeviceError* error) {
   if (error->key != 0) return;
   for (int64_t i = int64_t{blockIdx.x} * kSumThreads + threadIdx.x; i < call.rewards.count;
        i += int64_t{gridDim.x} * kSumThreads)
@@ -124,8 +121,8 @@ papo_status launchRemax(Context& context, const RemaxCall& call) {
   const unsigned blocks = workBlocks(call.rewards.count, kSumThreads);
   PAPO_CUDA_TRY(kWhat, launch(checkRemaxKernel, blocks, kSumThreads, 0, context.stream(), call,
                               context.error()));
-  PAPO_CUDA_TRY(kWhat, launch(remaxKernel, blocks, kSumThreads, 0, context.stream(), call,
-                              context.error()));
+  PAPO_CUDA_TRY(
+      kWhat, launch(remaxKernel, blocks, kSumThreads, 0, context.stream(), call, context.error()));
   return PAPO_OK;
 }
 

@@ -54,9 +54,7 @@ __global__ void __launch_bounds__(kThreads) sortTilesKernel(GroupOrder order, De
     __syncthreads();
   }
   if (!isCheckDone(error)) return;
-  publishFinding(error, [&](Finding, int64_t index) {
-    return detailOf(order.rewards.at(index));
-  });
+  publishFinding(error, [&](Finding, int64_t index) { return detailOf(order.rewards.at(index)); });
 }
 
 // How many of the sorted keys are below this one.

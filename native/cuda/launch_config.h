@@ -14,7 +14,7 @@ namespace papo::cuda {
 // ---- what a block of the cluster kernel keeps in shared memory ----------------------------------------
 // Tile t of a row belongs to block t mod clusterSize, which has a slot for it: the tile of each branch.
 constexpr int64_t kSlotElements = 1024;
-constexpr int64_t kSlotStateBytes = 88;     // sums and squares for two rows, and a barrier
+constexpr int64_t kSlotStateBytes = 96;     // sums and squares for two rows, a barrier, padding
 constexpr int64_t kTileSumsBytes = 32;      // of every tile of the row, gathered from all blocks
 constexpr int64_t kBlockStateBytes = 1024;  // what else is known of the row
 // Rows of more tiles are merged in groups of so many, which only the kernels of two sweeps do.

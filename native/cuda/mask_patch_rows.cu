@@ -67,10 +67,11 @@ __global__ void __launch_bounds__(kThreads)
        item += int64_t{gridDim.x} * kWarps) {
     const int64_t row = images.firstRows[0] + item / call.segments;
     const bool isMasked = isRowMasked(call, row);
-    const MaskedRow<Bits> masked{call.rows + row * call.rowsStride,
-                                 call.out + row * call.outStride, call.features, 0};
-    maskSegment(masked, call.fill, item % call.segments,
-                [&](int64_t) { return MaskRun{isMasked, call.features}; });
+    const MaskedRow<Bits> masked{call.rows + row * call.rowsStride, call.out + row * call.outStride,
+                                 call.features, 0};
+    maskSegment(masked, call.fill, item % call.segments, [&](int64_t) {
+      return MaskRun{isMasked, call.features};
+    });
   }
 }
 

@@ -37,11 +37,11 @@ template <class Bits>
 struct FillSlice {
   static constexpr int64_t kCapacity = 2048 / sizeof(Bits);
 
-  uint4 splat;                // 16 bytes of values[0]
-  int64_t channels = 1;       // 1: one value for all
-  int64_t runLength = 1;      // elements of a channel that follow each other in a row
-  int64_t first = 0;          // channel of values[0]
-  int64_t count = 1;          // channels of this slice
+  uint4 splat;            // 16 bytes of values[0]
+  int64_t channels = 1;   // 1: one value for all
+  int64_t runLength = 1;  // elements of a channel that follow each other in a row
+  int64_t first = 0;      // channel of values[0]
+  int64_t count = 1;      // channels of this slice
   Bits values[kCapacity];
 
   __host__ __device__ bool isWhole() const { return count == channels; }
@@ -153,8 +153,7 @@ __device__ __forceinline__ void maskPiece(const MaskedRow<Bits>& row, const Fill
   constexpr int kElements = Piece<Bits>::kElements;
   MaskRun run = runAt(first);
   const bool isMixed = run.end < first + kElements;
-  if (isMixed && row.in == row.out)
-    return maskElements(row, fill, first, first + kElements, runAt);
+  if (isMixed && row.in == row.out) return maskElements(row, fill, first, first + kElements, runAt);
   if (!isMixed && !run.masked && row.in == row.out) return;
   Piece<Bits> piece, filled;
   if (isMixed || !run.masked) piece.vector = *reinterpret_cast<const uint4*>(row.in + first);
@@ -180,9 +179,8 @@ int64_t segmentsOf(int64_t elements) {
 }
 
 template <class Bits, class RunAt>
-__device__ __forceinline__ void maskSegment(const MaskedRow<Bits>& row,
-                                            const FillSlice<Bits>& fill, int64_t segment,
-                                            const RunAt& runAt) {
+__device__ __forceinline__ void maskSegment(const MaskedRow<Bits>& row, const FillSlice<Bits>& fill,
+                                            int64_t segment, const RunAt& runAt) {
   constexpr int kElements = Piece<Bits>::kElements;
   const uintptr_t in = reinterpret_cast<uintptr_t>(row.in);
   const uintptr_t out = reinterpret_cast<uintptr_t>(row.out);

@@ -1,6 +1,5 @@
-#include "cuda/patch_mask_values.h"
-
 #include "cuda/findings.cuh"
+#include "cuda/patch_mask_values.h"
 #include "cuda/work_grid.h"
 
 namespace papo::cuda {
@@ -15,8 +14,7 @@ __global__ void __launch_bounds__(kThreads)
        i += int64_t{gridDim.x} * kThreads)
     if (mask[i] > 1) found(error, Finding::patchMask, i);
   if (!isCheckDone(error)) return;
-  publishFinding(error,
-                 [&](Finding, int64_t index) { return FindingDetail{mask[index], 0}; });
+  publishFinding(error, [&](Finding, int64_t index) { return FindingDetail{mask[index], 0}; });
 }
 
 }  // namespace

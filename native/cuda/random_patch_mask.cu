@@ -40,10 +40,10 @@ __global__ void __launch_bounds__(kThreads)
 
 papo_status randomPatchMask(Context& context, const papo_random_patch_mask_args& args) {
   PAPO_TRY(context.makeCurrent());
-  PAPO_CUDA_TRY("papo_random_patch_mask",
-                launch(randomPatchMaskKernel,
-                       workBlocks(args.patchMask.rows, kThreads * kDrawnTogether), kThreads, 0,
-                       context.stream(), args, context.error()));
+  PAPO_CUDA_TRY(
+      "papo_random_patch_mask",
+      launch(randomPatchMaskKernel, workBlocks(args.patchMask.rows, kThreads * kDrawnTogether),
+             kThreads, 0, context.stream(), args, context.error()));
   return PAPO_OK;
 }
 

@@ -7,10 +7,8 @@
 namespace papo::cuda {
 namespace {
 
-constexpr unsigned kAllLanes = 0xffffffffu;
-
-__global__ void __launch_bounds__(kSumThreads) checkReturnsKernel(ReturnsCall call,
-                                                                  DeviceError* error) {
+__global__ void __launch_bounds__(kSumThreads)
+    checkReturnsKernel(ReturnsCall call, DeviceError* error) {
   if (!mayCheck(error)) return;
   unsigned long long counted = 0;
   for (int64_t i = int64_t{blockIdx.x} * kSumThreads + threadIdx.x; i < call.rewards.count;
@@ -24,8 +22,7 @@ __global__ void __launch_bounds__(kSumThreads) checkReturnsKernel(ReturnsCall ca
   const unsigned long long all = atomicAdd(call.counted, 0ull);
   if (all < 2) found(error, Finding::countedTokens, 0);
   publishFinding(error, [&](Finding finding, int64_t index) {
-    if (finding == Finding::rewards)
-      return detailOf(call.rewards.at(index));
+    if (finding == Finding::rewards) return detailOf(call.rewards.at(index));
     if (finding == Finding::rewardMask) return FindingDetail{call.mask[index], 0};
     return FindingDetail{static_cast<long long>(all), 0};
   });
@@ -41,8 +38,7 @@ __device__ double returnsOfPart(const ReturnsCall& call, int64_t begin, int coun
   const unsigned counts = __ballot_sync(kAllLanes, isThere && call.mask[begin + lane] != 0);
   double own = 0;
   for (int i = count - 1; i >= 0; --i) {
-    const double tokenReturn =
-        returnOf(__shfl_sync(kAllLanes, reward, i), call.discount, *carried);
+    const double tokenReturn = returnOf(__shfl_sync(kAllLanes, reward, i), call.discount, *carried);
     *carried = carriedOf(tokenReturn, static_cast<uint8_t>(counts >> i & 1u));
     if (i == lane) own = tokenReturn;
   }
@@ -50,8 +46,8 @@ __device__ double returnsOfPart(const ReturnsCall& call, int64_t begin, int coun
 }
 
 // A warp for each response.
-__global__ void __launch_bounds__(kSumThreads) returnsKernel(ReturnsCall call,
-                                                             const DeviceError* error) {
+__global__ void __launch_bounds__(kSumThreads)
+    returnsKernel(ReturnsCall call, const DeviceError* error) {
   if (error->key != 0) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t length = call.rewards.count / call.responses;
@@ -71,8 +67,8 @@ __global__ void __launch_bounds__(kSumThreads) returnsKernel(ReturnsCall call,
   }
 }
 
-__global__ void __launch_bounds__(kSumThreads) whiteningKernel(ReturnsCall call,
-                                                               const DeviceError* error) {
+__global__ void __launch_bounds__(kSumThreads)
+    whiteningKernel(ReturnsCall call, const DeviceError* error) {
   if (error->key != 0) return;
   const double mean = batchMean(call.batch);
   const double squares = sumOfChunks(call.batch.squares, call.batch.chunks);

@@ -10,7 +10,7 @@ namespace papo::cuda {
 namespace {
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(256) localRowsKernel(const __grid_constant__ RowsCall call) {
+__global__ void __launch_bounds__(256, 2) localRowsKernel(const __grid_constant__ RowsCall call) {
   if (call.error->key != 0) return;
   PAPO_SHARED_DYNAMIC(unsigned char, bytes);
   const RowMemory memory = RowMemory::at(bytes);

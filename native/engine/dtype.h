@@ -54,7 +54,9 @@ PAPO_HOST_DEVICE uint32_t floatToBits(float value) {
 
 PAPO_HOST_DEVICE float toFloat(float x) { return x; }
 PAPO_HOST_DEVICE float toFloat(double x) { return static_cast<float>(x); }
-PAPO_HOST_DEVICE float toFloat(BFloat16 x) { return bitsToFloat(static_cast<uint32_t>(x.bits) << 16); }
+PAPO_HOST_DEVICE float toFloat(BFloat16 x) {
+  return bitsToFloat(static_cast<uint32_t>(x.bits) << 16);
+}
 PAPO_HOST_DEVICE float toFloat(Float16 x) {
   const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
   const uint32_t magnitude = x.bits & 0x7fffu;

@@ -61,10 +61,11 @@ void Batch<Real>::countTokens() {
 template <class Real>
 void Batch<Real>::setShares() {
   const Denominators d = denominators(objective_, size_);
+  const CommonShares<Real> common = commonShares<Real>(d);
   for (int64_t b = 0; b < responses_.count; ++b) {
     const double policy = policyShare(objective_, d, countedTokens(b));
     for (int64_t row = responses_.begin(b); row < responses_.end(b); ++row)
-      papo::setShares(objective_, d, policy, &records_[row]);
+      papo::setShares(objective_, common, policy, &records_[row]);
   }
 }
 

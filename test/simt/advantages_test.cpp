@@ -90,7 +90,8 @@ Result run(papo_engine* engine, const Case& c) {
 }
 
 bool isSame(const std::vector<double>& a, const std::vector<double>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof a[0]) == 0;
+  const size_t bytes = a.size() * sizeof(double);
+  return a.size() == b.size() && (bytes == 0 || std::memcmp(a.data(), b.data(), bytes) == 0);
 }
 
 bool isNear(const std::vector<double>& a, const std::vector<double>& b, int32_t dtype) {
@@ -120,7 +121,7 @@ Case grouped(int64_t count, int64_t spread, uint64_t seed) {
     const int64_t members = std::min(left, 2 + random.below(spread + 1));
     const int64_t taken = left - members == 1 ? left : members;
     const int32_t ids[] = {INT32_MIN, INT32_MAX, -1, 0, static_cast<int32_t>(random.next())};
-    const int32_t id = left == count     ? ids[0]
+    const int32_t id = left == count      ? ids[0]
                        : left - taken < 1 ? ids[1]
                                           : ids[static_cast<size_t>(random.below(5))];
     c.groupIds.insert(c.groupIds.end(), static_cast<size_t>(taken), id);

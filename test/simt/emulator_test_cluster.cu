@@ -55,7 +55,7 @@ __global__ void loads(int* out, LoadFault fault) {
     if (fault != noReuseFence) fenceAsync();
     __syncthreads();
   }
-  out[t] = sum;
+  out[blockIdx.x * 128 + t] = sum;
 }
 bool loadsAreRight(const int* out) {
   return all(out, 128, [](int t) { return 7 * (3 * kHalf + 3 * kSlot + 3 * ((t * 5) % kSlot)); });

@@ -126,9 +126,9 @@ void compareImage(const TwoEngines& engines, const ImageCase& c) {
 
 void images(const TwoEngines& engines) {
   const ImageCase shapes[] = {
-      {1, 1, 1, 1, 14, 1},    {1, 29, 43, 3, 14, 1}, {2, 17, 33, 4, 8, 2},  {3, 5, 7, 2, 1, 1},
-      {1, 3, 4111, 3, 2, 1},  {2, 6, 64, 3, 4, 1},   {1, 2, 3, 9001, 1, 2}, {1, 5, 40, 300, 3, 1},
-      {1, 4, 4, 3, 1 << 20, 1 << 20},
+      {1, 1, 1, 1, 14, 1},   {1, 29, 43, 3, 14, 1}, {2, 17, 33, 4, 8, 2},
+      {3, 5, 7, 2, 1, 1},    {1, 3, 4111, 3, 2, 1}, {2, 6, 64, 3, 4, 1},
+      {1, 2, 3, 9001, 1, 2}, {1, 5, 40, 300, 3, 1}, {1, 4, 4, 3, 1 << 20, 1 << 20},
   };
   const int32_t dtypes[] = {PAPO_UINT8, PAPO_FLOAT32, PAPO_FLOAT16, PAPO_BFLOAT16, PAPO_FLOAT64};
   uint64_t variant = 0;
@@ -158,6 +158,37 @@ void manyRows(const TwoEngines& engines) {
   ImageCase c{1, 40000, 16, 1, 7, 1};
   c.fills = 1;
   compareImage(engines, c);
+}
+
+// Rows further than 2^31 bytes from the first; most of the memory is never touched.
+void farRows(const TwoEngines& engines) {
+  papo_engine* engine = engines.device;
+  constexpr int64_t kRows = 3, kColumns = 32, kStride = (int64_t{1} << 30) + 16;
+  constexpr size_t kBytes = static_cast<size_t>((kRows - 1) * kStride + kColumns);
+  const papo_test::Memory memory(engine, kBytes);
+  const papo_test::Memory patchMask(engine, 2);
+  uint8_t* data = static_cast<uint8_t*>(memory.data());
+  const uint8_t mask[] = {0, 1}, before[kColumns] = {1};
+  uint8_t after[kColumns];
+  papo_memory_copy(engine, patchMask.data(), mask, sizeof mask);
+  for (int64_t y = 0; y < kRows; ++y)
+    papo_memory_copy(engine, data + y * kStride, before, sizeof before);
+  std::vector<double> fill = {7};
+  papo_mask_patches_args args{};
+  args.size = sizeof args;
+  args.frames = args.channels = args.mergeSize = 1;
+  args.height = kRows;
+  args.width = kColumns;
+  args.patchSize = 16;
+  args.image = args.out = {data, kRows, kColumns, kStride, PAPO_UINT8, papo_test::kDevice};
+  args.patchMask = {patchMask.data(), 2, 1, 1, PAPO_UINT8, papo_test::kDevice};
+  args.fill = hostVector(fill);
+  CHECK(papo_mask_patches(engine, &args) == PAPO_OK);
+  for (int64_t y = 0; y < kRows; ++y) {
+    papo_memory_copy(engine, after, data + y * kStride, sizeof after);
+    CHECK(papo_engine_synchronize(engine) == PAPO_OK);
+    CHECK(after[0] == 1 && after[15] == 0 && after[16] == 7 && after[31] == 7);
+  }
 }
 
 // --- papo_mask_patch_rows ---------------------------------------------------------------------------
@@ -216,9 +247,8 @@ void patchRows(const TwoEngines& engines) {
   std::vector<int32_t> many;  // more images than a launch takes
   for (int32_t i = 0; i < 150; ++i) many.insert(many.end(), {1 + i % 2, 2 + 2 * (i % 3), 2});
   const RowsCase cases[] = {
-      {{1, 4, 6}, 12, 2},      {{1, 4, 6, 2, 2, 8}, 1176, 2},
-      {{3, 3, 5}, 7, 1},       {many, 24, 2},
-      {{1, 2, 2}, 9000, 1},    {{2, 9, 6, 1, 3, 3}, 48, 3},
+      {{1, 4, 6}, 12, 2}, {{1, 4, 6, 2, 2, 8}, 1176, 2}, {{3, 3, 5}, 7, 1},
+      {many, 24, 2},      {{1, 2, 2}, 9000, 1},          {{2, 9, 6, 1, 3, 3}, 48, 3},
   };
   uint64_t variant = 0;
   for (const RowsCase& given : cases) {
@@ -276,17 +306,18 @@ Bytes saliencyValues(const SaliencyCase& c, int64_t stride) {
   const size_t width = Call::bytesOf(c.dtype);
   Bytes bytes(count * width);
   for (size_t i = 0; i < count; ++i) {
-    const double real = c.levels ? static_cast<double>(random.below(c.levels) - 1)
-                                 : random.real() * 8 - 4;
+    const double real =
+        c.levels ? static_cast<double>(random.below(c.levels) - 1) : random.real() * 8 - 4;
     const double value = i == 0 && c.levels ? -0.0 : real;
     const bool isNan = c.hasNan && (i == count - 1 || i == count / 2);
     const float single = static_cast<float>(value);
     uint32_t word;
     std::memcpy(&word, &single, sizeof word);
     // The upper half is a bfloat16; halves are any finite bits.
-    const uint16_t half = static_cast<uint16_t>(
-        c.dtype == PAPO_BFLOAT16 ? word >> 16 : c.levels ? (word >> 31 << 15) + (word >> 23 & 3) * 256
-                                                         : word >> 8 & 0xfbff);
+    const uint16_t half =
+        static_cast<uint16_t>(c.dtype == PAPO_BFLOAT16 ? word >> 16
+                              : c.levels               ? (word >> 31 << 15) + (word >> 23 & 3) * 256
+                                                       : word >> 8 & 0xfbff);
     if (isNan)
       std::memset(&bytes[i * width], 0xff, width);
     else
@@ -319,8 +350,8 @@ Result select(papo_engine* engine, const SaliencyCase& c) {
 
 void salient(const TwoEngines& engines) {
   const SaliencyCase cases[] = {
-      {1, 1, 1, 1, 1}, {1, 1, 1, 1, 0}, {2, 5, 7, 1, 12}, {3, 16, 16, 2, 40}, {1, 37, 41, 3, 100},
-      {1, 60, 70, 1, 2100}, {2, 60, 70, 2, 1050},
+      {1, 1, 1, 1, 1},     {1, 1, 1, 1, 0},      {2, 5, 7, 1, 12},     {3, 16, 16, 2, 40},
+      {1, 37, 41, 3, 100}, {1, 60, 70, 1, 2100}, {2, 60, 70, 2, 1050},
   };
   int32_t dtype = 0;
   for (const SaliencyCase& given : cases) {
@@ -367,8 +398,7 @@ void badMasks(const TwoEngines& engines) {
 
   SaliencyCase saliency{3, 30, 31, 2, 5};
   saliency.hasNan = true;
-  refused(select(engines.device, saliency), select(engines.cpu, saliency),
-          Bytes(3 * 15 * 16, 77));
+  refused(select(engines.device, saliency), select(engines.cpu, saliency), Bytes(3 * 15 * 16, 77));
 }
 
 }  // namespace
@@ -377,6 +407,7 @@ int main() {
   const TwoEngines engines;
   images(engines);
   manyRows(engines);
+  farRows(engines);
   patchRows(engines);
   drawn(engines);
   salient(engines);

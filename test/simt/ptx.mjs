@@ -17,9 +17,9 @@ const nvcc = process.env.NVCC ?? 'nvcc'
 const { variables } = JSON.parse(readFileSync(join(native, 'sources.gypi'), 'utf8'))
 const kernels = variables.cuda_files.filter((file) => file.endsWith('.cu'))
 // code=sm_90 is machine code, code=compute_90 is PTX.
-const targets = variables.nvcc_flags.flatMap((flag) => flag.match(/code=(\w+)/)?.[1] ?? [])
+const targets = variables.nvcc_flags.flatMap((flag) => flag.match(/,code=(\w+)/)?.[1] ?? [])
 const includes = variables.header_dirs.flatMap((folder) => ['-I', join(native, folder)])
-const flags = variables.nvcc_flags.filter((flag) => !/^(-gencode|arch=)/.test(flag))
+const flags = variables.nvcc_flags.filter((flag) => !flag.startsWith('-gencode'))
 
 const folder = join(root, 'build/ptx')
 mkdirSync(folder, { recursive: true })

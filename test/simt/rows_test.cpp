@@ -119,45 +119,60 @@ double roundingOf(int dtype, double value) {
   return std::ldexp(size, -24);
 }
 
-// As test/native/vocab_rows_test.cpp has it for the CPU engine.
-bool gradientWithin(double got, double expected, double terms, double logP, int dtype) {
-  if (expected == 0 && terms == 0) return got == 0;
-  const double far = std::max(logP, -90.0);
-  const double tolerance =
-      (2e-6 + 2.5e-7 * -far) * terms + 1.01 * roundingOf(dtype, expected) + 1e-36;
-  return within(got, expected, tolerance, &worst[dtype].gradient);
+// p = 2^u has the absolute error of u, which is rounded to float32, as relative one; below 2^-126 it may
+// be 0. 1 - p of the sampled element has the error of its log-prob. As in vocab_rows_test.cpp.
+double errorOf(double terms, double logP, double sampledMass) {
+  if (terms == 0 && sampledMass == 0) return 0;
+  return (2e-6 + 2.5e-7 * -std::max(logP, -90.0)) * terms + 5e-7 * sampledMass + 1e-36;
+}
+
+bool gradientWithin(double got, double expected, double error, int dtype) {
+  if (error == 0) return got == expected;
+  return within(got, expected, error + 1.01 * roundingOf(dtype, expected),
+                &worst[dtype].gradient);
 }
 
 // oracles: of every token of the row.
+struct ExpectedElement {
+  double image = 0, imageError = 0, masked = 0, maskedError = 0;
+
+  ExpectedElement(const std::vector<OraclePair>& oracles, const RowSlopes& slopes, size_t v) {
+    for (const OraclePair& oracle : oracles) {
+      const OracleElement e = oracle.element(slopes, v);
+      const double hot = static_cast<int64_t>(v) == oracle.token ? oracle.inverseTemperature : 0;
+      const double logP = oracle.image.logP[v];
+      image += e.image;
+      imageError += errorOf(e.imageTerms, logP, hot * std::fabs(slopes.logProb) * std::exp(logP));
+      if (oracle.masked.p.empty()) continue;
+      const double maskedLogP = oracle.masked.logP[v];
+      masked += e.masked;
+      maskedError += errorOf(e.maskedTerms, std::min(logP, maskedLogP),
+                             hot * std::fabs(slopes.maskedLogProb) * std::exp(maskedLogP));
+    }
+  }
+  double squares() const { return image * image + masked * masked; }
+  double squaresError() const {
+    return (2 * std::fabs(image) + imageError) * imageError +
+           (2 * std::fabs(masked) + maskedError) * maskedError + 2e-6 * squares();
+  }
+};
+
 template <class T>
 bool rowGradientWithin(const Results<T>& got, int64_t row, const std::vector<OraclePair>& oracles,
                        const RowSlopes& slopes, int dtype, double squares) {
-  double expectedSquares = 0, terms = 0;
-  bool right = true;
-  const OraclePair& first = oracles[0];
-  const bool isPair = !first.masked.p.empty();
-  for (size_t v = 0; v < first.image.p.size() && right; ++v) {
-    OracleElement sum;
-    for (const OraclePair& oracle : oracles) {
-      const OracleElement e = oracle.element(slopes, v);
-      sum.image += e.image;
-      sum.imageTerms += e.imageTerms;
-      sum.masked += e.masked;
-      sum.maskedTerms += e.maskedTerms;
-    }
-    const double logP = first.image.logP[v];
-    const double far = isPair ? std::min(logP, first.masked.logP[v]) : logP;
-    const auto at = static_cast<int64_t>(v);
-    right = gradientWithin(static_cast<double>(got.grad.get(row, at)), sum.image, sum.imageTerms,
-                           far, dtype);
-    if (isPair)
-      right = right && gradientWithin(static_cast<double>(got.maskedGrad.get(row, at)), sum.masked,
-                                      sum.maskedTerms, far, dtype);
-    expectedSquares += sum.image * sum.image + sum.masked * sum.masked;
-    terms += std::fabs(sum.image) * sum.imageTerms + std::fabs(sum.masked) * sum.maskedTerms;
+  double expectedSquares = 0, squaresError = 1e-36;
+  for (int64_t v = 0; v < static_cast<int64_t>(oracles[0].image.p.size()); ++v) {
+    const ExpectedElement e(oracles, slopes, static_cast<size_t>(v));
+    if (!gradientWithin(static_cast<double>(got.grad.get(row, v)), e.image, e.imageError, dtype))
+      return false;
+    expectedSquares += e.squares();
+    squaresError += e.squaresError();
+    if (oracles[0].masked.p.empty()) continue;
+    if (!gradientWithin(static_cast<double>(got.maskedGrad.get(row, v)), e.masked, e.maskedError,
+                        dtype))
+      return false;
   }
-  return right && within(squares, expectedSquares, 1e-5 * expectedSquares + 1e-5 * terms + 1e-30,
-                         &worst[dtype].squares);
+  return within(squares, expectedSquares, squaresError, &worst[dtype].squares);
 }
 
 std::vector<RowSlopes> slopeSets(RowKind kind) {
@@ -563,7 +578,7 @@ int main() {
   hugeLogits();
   longRow();
   findingStopsKernels();
-  simt::options().ulp_noise = 2;
+  simt::options().ulpNoise = 2;
   valuesOfEveryKind<BFloat16>(PAPO_BFLOAT16);
   valuesOfEveryKind<float>(PAPO_FLOAT32);
   printWorst();

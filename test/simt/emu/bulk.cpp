@@ -39,7 +39,7 @@ void completePhase(Block* block, Mbarrier* barrier) {
   for (int i = 0; i < block->count; i++) {
     Fiber* fiber = &block->threads[i];
     if (fiber->state == State::inMbarrier && fiber->mbarrier == barrier->at)
-      makeReady(&fiber, 1, false);
+      makeReady(&fiber, 1, true);  // before those that have not arrived
   }
 }
 

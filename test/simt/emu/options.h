@@ -26,7 +26,7 @@ struct Options {
   int devices = 2;
   int driverVersion = 13000;              // 0: no driver
   size_t memoryBytes = size_t{16} << 30;  // of one device
-  bool memoryPools = true;                // what a device says that it has
+  bool memoryPools = true;                // whether the devices have them
 };
 Options& options();
 
@@ -43,7 +43,8 @@ int raceReports(bool reset = false);  // of ThreadSanitizer so far
 // real device end it here.
 void failCall(const char* function, int nth, cudaError_t error, int times = 1);
 
-// Devices as after the start of the process, without injected failures; memory stays allocated.
+// Devices as after the start of the process, without injected failures; memory stays allocated, but
+// for that of devices that were lost.
 void resetDevices();
 size_t allocatedBytes(int device);  // on the device by cudaMalloc and cudaMallocAsync; -1: pinned
 

@@ -101,7 +101,8 @@ void describe(cudaDeviceProp* out, int device) {
   out->regsPerBlock = out->regsPerMultiprocessor = 65536;
   out->maxGridSize[0] = 0x7fffffff;
   out->maxGridSize[1] = out->maxGridSize[2] = 65535;
-  out->unifiedAddressing = out->memoryPoolsSupported = out->concurrentKernels = 1;
+  out->unifiedAddressing = out->concurrentKernels = 1;
+  out->memoryPoolsSupported = options().memoryPools;
   out->clusterLaunch = arch.clusters;
   out->pciBusID = device + 1;
 }

@@ -26,11 +26,12 @@ struct CUevent_st {
 namespace simt {
 namespace {
 
-std::set<cudaStream_t> streams;  // that exist, the legacy default streams among them
-std::set<cudaEvent_t> events;
+// Never destroyed: a program may end with streams it did not destroy.
+auto& streams = *new std::set<cudaStream_t>;  // that exist, the legacy default streams among them
+auto& events = *new std::set<cudaEvent_t>;
 
 cudaStream_t defaultStream() {
-  static std::map<int, CUstream_st*> ofDevice;
+  static auto& ofDevice = *new std::map<int, CUstream_st*>;
   CUstream_st*& stream = ofDevice[currentDevice()];
   if (!stream) {
     stream = new CUstream_st;
