@@ -67,13 +67,7 @@
       "cuda/mask_patches.cu",
       "cuda/mask_patch_rows.cu",
       "cuda/random_patch_mask.cu",
-      "cuda/saliency_patch_mask.cu",
-      "cuda/row_statistics.cu",
-      "cuda/row_gradients.cu",
-      "cuda/row_local.cu",
-      "cuda/local_rows.cpp",
-      "cuda/cluster_occupancy.cpp",
-      "cuda/pair_cluster.cu"
+      "cuda/saliency_patch_mask.cu"
     ],
     "binding_files": [
       "../bindings/node/addon.cpp",
