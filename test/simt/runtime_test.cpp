@@ -12,10 +12,11 @@
 
 namespace {
 
-// Options and devices as they were before.
+// Options as they are without an environment, and devices as new; afterwards as they were before.
 struct Machine {
   simt::Options before = simt::options();
   Machine() {
+    simt::options() = simt::Options();
     simt::resetDevices();
     cudaSetDevice(0);
   }
