@@ -22,8 +22,7 @@ __device__ __forceinline__ float branchValue(const BranchConstants& k, float x) 
 
 // Adds the squares of the elements to *squares where kSquares.
 template <bool kEntropy, bool kSquares, class T>
-__device__ __forceinline__ void branchTile(const BranchConstants k, Tile<T>* tile,
-                                           float* squares) {
+__device__ __forceinline__ void branchTile(const BranchConstants k, Tile<T>* tile, float* squares) {
 #pragma unroll
   for (int w = 0; w < Tile<T>::kWords; ++w) {
     pace<T>(w);
@@ -88,9 +87,9 @@ __device__ __forceinline__ void exactTile(const RowPlan& plan, Tile<T>* image, T
     float values[kElements], maskedValues[kElements];
 #pragma unroll
     for (int i = 0; i < kElements; ++i) {
-      const PairValue value = exactValue<kHoles>(
-          imageConstants, maskedConstants, kl, Word<T>::element(image->word(w), i),
-          Word<T>::element(masked->word(w), i));
+      const PairValue value = exactValue<kHoles>(imageConstants, maskedConstants, kl,
+                                                 Word<T>::element(image->word(w), i),
+                                                 Word<T>::element(masked->word(w), i));
       values[i] = value.image;
       maskedValues[i] = value.masked;
       if (kSquares) imageSquares = __fmaf_rn(value.image, value.image, imageSquares);
@@ -110,8 +109,8 @@ __device__ __forceinline__ bool hasHoles(const BranchConstants& k, const Tile<T>
   uint32_t smallest = tile.word(0);
 #pragma unroll
   for (int i = 1; i < Tile<T>::kWords; ++i) smallest = Word<T>::smaller(smallest, tile.word(i));
-  const float min = fminf(Word<T>::element(smallest, 0),
-                          Word<T>::element(smallest, Word<T>::kElements - 1));
+  const float min =
+      fminf(Word<T>::element(smallest, 0), Word<T>::element(smallest, Word<T>::kElements - 1));
   return __any_sync(kAllLanes, log2Prob(k, min) < kFarLog2Prob) != 0;
 }
 
@@ -161,8 +160,8 @@ __device__ __forceinline__ void dropSampled(EntryRange entries, int64_t start, T
 // Puts their own gradients, computed in double, into their places. Returns the squares of these, which
 // are added in double: one may be larger than all other elements of the row together.
 template <RowKind kKind, class T>
-__device__ __forceinline__ double putSampled(const RowPlan& plan, EntryRange entries,
-                                             int64_t start, Tile<T>* image, Tile<T>* masked) {
+__device__ __forceinline__ double putSampled(const RowPlan& plan, EntryRange entries, int64_t start,
+                                             Tile<T>* image, Tile<T>* masked) {
   double squares = 0;
 #pragma unroll 1
   for (const SampledEntry* entry = entries.begin; entry != entries.end; ++entry) {
@@ -207,8 +206,8 @@ __device__ __forceinline__ void gradientOfOthers(const RowPlan& plan, Tile<T>* i
 // masked is not looked at where kind is kOne; branches that plan neither flows to nor takes together
 // need not be loaded.
 template <RowKind kKind, class T>
-__device__ __forceinline__ double gradientOfTile(const RowPlan& plan, int64_t start,
-                                                 Tile<T>* image, Tile<T>* masked) {
+__device__ __forceinline__ double gradientOfTile(const RowPlan& plan, int64_t start, Tile<T>* image,
+                                                 Tile<T>* masked) {
   const EntryRange entries = entriesOfTile(plan, start);
   dropSampled<kKind>(entries, start, image, masked);
   float squares = 0;

@@ -215,8 +215,8 @@ __device__ __forceinline__ Tile<T> loadTile(const T* tile, int64_t count, bool i
     const uint4* const vectors = reinterpret_cast<const uint4*>(tile) + laneIndex();
 #pragma unroll
     for (int k = 0; k < Tile<T>::kVectors; ++k)
-      out.vectors[k] = reuse == Reuse::kLast ? __ldcs(vectors + k * kWarpLanes)
-                                             : vectors[k * kWarpLanes];
+      out.vectors[k] =
+          reuse == Reuse::kLast ? __ldcs(vectors + k * kWarpLanes) : vectors[k * kWarpLanes];
     return out;
   }
 #pragma unroll

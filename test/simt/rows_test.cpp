@@ -128,8 +128,7 @@ double errorOf(double terms, double logP, double sampledMass) {
 
 bool gradientWithin(double got, double expected, double error, int dtype) {
   if (error == 0) return got == expected;
-  return within(got, expected, error + 1.01 * roundingOf(dtype, expected),
-                &worst[dtype].gradient);
+  return within(got, expected, error + 1.01 * roundingOf(dtype, expected), &worst[dtype].gradient);
 }
 
 // oracles: of every token of the row.
@@ -176,9 +175,9 @@ bool rowGradientWithin(const Results<T>& got, int64_t row, const std::vector<Ora
 }
 
 std::vector<RowSlopes> slopeSets(RowKind kind) {
-  const RowSlopes some[] = {{-1.5, 0, 0, 0, 0},           {0.75, 0.5, 0, 0, 0},
-                            {-1.5, 0.25, 0.5, -0.75, 0},  {0, 0, 0.5, 0, 0},
-                            {-1.5, 0.25, 0.5, -0.75, -0.5}, {0, 0, 0, 0, -1}};
+  const RowSlopes some[] = {
+      {-1.5, 0, 0, 0, 0}, {0.75, 0.5, 0, 0, 0},           {-1.5, 0.25, 0.5, -0.75, 0},
+      {0, 0, 0.5, 0, 0},  {-1.5, 0.25, 0.5, -0.75, -0.5}, {0, 0, 0, 0, -1}};
   if (kind == RowKind::kOne) return {some[0], some[1]};
   if (kind == RowKind::kPair) return {some[2], some[3]};
   return {some[2], some[4], some[5]};
@@ -296,11 +295,11 @@ template <class V>
 bool sameValues(const V& a, const V& b) {
   return a.inputs.logProb == b.inputs.logProb && a.inputs.entropy == b.inputs.entropy &&
          a.inputs.maskedLogProb == b.inputs.maskedLogProb &&
-         a.inputs.maskedEntropy == b.inputs.maskedEntropy &&
-         a.inputs.exactKl == b.inputs.exactKl && a.terms.policy.loss == b.terms.policy.loss &&
-         a.terms.ratio == b.terms.ratio && a.slopes.logProb == b.slopes.logProb &&
-         a.slopes.exactKl == b.slopes.exactKl && a.slopes.entropy == b.slopes.entropy &&
-         a.slopes.maskedLogProb == b.slopes.maskedLogProb && a.sumOfSquares == b.sumOfSquares;
+         a.inputs.maskedEntropy == b.inputs.maskedEntropy && a.inputs.exactKl == b.inputs.exactKl &&
+         a.terms.policy.loss == b.terms.policy.loss && a.terms.ratio == b.terms.ratio &&
+         a.slopes.logProb == b.slopes.logProb && a.slopes.exactKl == b.slopes.exactKl &&
+         a.slopes.entropy == b.slopes.entropy && a.slopes.maskedLogProb == b.slopes.maskedLogProb &&
+         a.sumOfSquares == b.sumOfSquares;
 }
 
 template <class T>
@@ -427,10 +426,10 @@ void sharedRows(int dtype, RowKind kind) {
       CHECK(within(static_cast<double>(in.logProb), oracles[tokens.row(i)].back().image.logProb,
                    2e-6, &worst[dtype].logProb));
     }
-    CHECK(rowGradientWithin(results, 0, oracles[0], slopes, dtype,
-                            results.records[0].sumOfSquares));
-    CHECK(rowGradientWithin(results, 2, oracles[2], slopes, dtype,
-                            results.records[5].sumOfSquares));
+    CHECK(
+        rowGradientWithin(results, 0, oracles[0], slopes, dtype, results.records[0].sumOfSquares));
+    CHECK(
+        rowGradientWithin(results, 2, oracles[2], slopes, dtype, results.records[5].sumOfSquares));
     bool zero = true;
     for (int64_t v = 0; v < shape.vocabSize; ++v)
       zero = zero && results.grad.get(1, v) == 0 &&
@@ -551,8 +550,8 @@ void findingStopsKernels() {
   const cuda::DeviceError found{1, 0, 0};
   RowsCall call = rows.call(PAPO_FLOAT32, &found);
   results.join(&call, false);
-  for (Launch launch : {cuda::launchRowStatistics, cuda::launchRowGradients,
-                        cuda::launchLocalRowsInTwoSweeps})
+  for (Launch launch :
+       {cuda::launchRowStatistics, cuda::launchRowGradients, cuda::launchLocalRowsInTwoSweeps})
     run(launch, call);
   CHECK(results.grad.sameRows(untouched.grad));
   CHECK(results.records[0].inputs.logProb == 0 && results.statistics[0].image.sumExp == 0);
