@@ -1,6 +1,6 @@
-// How the rows of a local objective are launched: held on chip by a cluster of thread blocks, or read
-// twice. Pure functions of device and shape, so that every choice can be printed and tested without a
-// GPU. Results do not depend on it: every kernel works the same tiles (row_math.cuh).
+// How the rows of a local objective are launched: held on chip by a cluster of thread blocks, or
+// read twice. Pure functions of device and shape, so that every choice can be printed and tested
+// without a GPU. Results do not depend on it: every kernel works the same tiles (row_math.cuh).
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace papo::cuda {
 
-// ---- what a block of the cluster kernel keeps in shared memory ----------------------------------------
-// Tile t of a row belongs to block t mod clusterSize, which has a slot for it: the tile of each branch.
+// ---- what a block of the cluster kernel keeps in shared memory ---------------------------------
+// Tile t of a row belongs to block t mod clusterSize, which has a slot for it, of each branch's tile.
 constexpr int64_t kSlotElements = 1024;
 constexpr int64_t kSlotStateBytes = 96;     // sums and squares for two rows, a barrier, padding
 constexpr int64_t kTileSumsBytes = 32;      // of every tile of the row, gathered from all blocks
@@ -22,7 +22,7 @@ constexpr int64_t kMergedTiles = 1024;
 // The driver keeps 1 KiB of each resident block for itself.
 constexpr int64_t kReservedBytes = 1024;
 
-// ---- limits -------------------------------------------------------------------------------------------
+// ---- limits ------------------------------------------------------------------------------------
 constexpr int kClusterSizes[] = {1, 2, 4, 8};  // 8: the largest that every such device takes
 // The kernels are compiled for 512 threads of up to 128 registers, the register file of one
 // multiprocessor: as many threads are resident, in one block or in several.
@@ -61,7 +61,8 @@ inline int64_t clusterSharedBytes(const RowShape& shape, int64_t slots) {
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// A row by clusters of this size, blocks of them a multiprocessor; clusterSize 0 where it does not fit.
+// A row by clusters of this size, at least so many blocks a multiprocessor; clusterSize 0 where that
+// does not fit.
 inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& shape,
                                int clusterSize, int blocks, int threads = 0) {
   RowLaunch launch;
@@ -79,9 +80,9 @@ inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& s
   return launch;
 }
 
-// The smallest cluster of which two blocks fit a multiprocessor: while the blocks of one row wait for
-// each other between its sweeps, those of the other row move data. Else the smallest that fits at
-// all; a row too long for the largest cluster is read twice. Small clusters, because a row's blocks
+// The smallest cluster of which two blocks fit a multiprocessor: while the blocks of one row wait
+// for each other between its sweeps, those of the other row move data. Else the smallest that fits
+// at all; a row too long for the largest cluster is read twice. Small clusters, because a row's blocks
 // wait for the slowest, and because fewer of the larger ones find room in the 16 to 18
 // multiprocessors of a GPC.
 inline RowLaunch chooseRowLaunch(const DeviceProperties& device, const RowShape& shape,
@@ -97,13 +98,13 @@ inline RowLaunch chooseRowLaunch(const DeviceProperties& device, const RowShape&
   return RowLaunch();
 }
 
-// Blocks of the grid. activeClusters: that the device can hold at once, as its driver says; each takes
-// a row after another, in steps of the number of clusters.
+// Blocks of the grid. activeClusters: that the device can hold at once, as its driver says; each
+// takes a row after another, in steps of the number of clusters.
 inline int64_t clusterGrid(const RowLaunch& launch, int64_t activeClusters, int64_t rows) {
   return smaller(activeClusters > 0 ? activeClusters : 1, rows) * launch.clusterSize;
 }
 
-// ---- for people ---------------------------------------------------------------------------------------
+// ---- for people --------------------------------------------------------------------------------
 inline void describe(const RowLaunch& launch, char* text, size_t size) {
   if (!launch.isCluster()) {
     std::snprintf(text, size, "two sweeps");
