@@ -12,7 +12,8 @@
 namespace papo::cuda {
 
 // ---- what a block of the cluster kernel keeps in shared memory ---------------------------------
-// Tile t of a row belongs to block t mod clusterSize, which has a slot for it, of each branch's tile.
+// Tile t of a row belongs to block t mod clusterSize, which has a slot for it and its counterpart
+// in the other branch.
 constexpr int64_t kSlotElements = 1024;
 constexpr int64_t kSlotStateBytes = 96;     // sums and squares for two rows, a barrier, padding
 constexpr int64_t kTileSumsBytes = 32;      // of every tile of the row, gathered from all blocks
@@ -24,9 +25,12 @@ constexpr int64_t kReservedBytes = 1024;
 
 // ---- limits ------------------------------------------------------------------------------------
 constexpr int kClusterSizes[] = {1, 2, 4, 8};  // 8: the largest that every such device takes
-// The kernels are compiled for 512 threads of up to 128 registers, the register file of one
-// multiprocessor: as many threads are resident, in one block or in several.
-constexpr int kResidentThreads = 512;
+// The kernels are compiled to fill the register file of a multiprocessor with so many threads, in
+// one block or in several: of 128 registers, and of 200 where the tiles of a warp take 64 of them.
+constexpr int kMostThreads = 512;
+constexpr int residentThreads(int elementBytes, int branches) {
+  return elementBytes * branches > 4 ? 320 : kMostThreads;
+}
 constexpr int kWarp = 32;
 
 struct RowShape {
@@ -36,6 +40,7 @@ struct RowShape {
 
   int64_t tiles() const { return (vocabSize + kSlotElements - 1) / kSlotElements; }
   int64_t slotBytes() const { return kSlotElements * elementBytes * branches; }
+  int residentThreads() const { return papo::cuda::residentThreads(elementBytes, branches); }
 };
 
 struct RowLaunch {
@@ -61,8 +66,8 @@ inline int64_t clusterSharedBytes(const RowShape& shape, int64_t slots) {
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// A row by clusters of this size, at least so many blocks a multiprocessor; clusterSize 0 where that
-// does not fit.
+// A row by clusters of this size, at least so many blocks a multiprocessor; clusterSize 0 where
+// that does not fit.
 inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& shape,
                                int clusterSize, int blocks, int threads = 0) {
   RowLaunch launch;
@@ -72,17 +77,17 @@ inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& s
   if (shape.tiles() > kMergedTiles || launch.sharedBytes > device.sharedPerBlock || fit < blocks)
     return RowLaunch();
   // A warp works its slots alone: more warps than slots would only wait.
-  const int64_t wanted = threads ? threads : kResidentThreads / blocks;
+  const int64_t resident = shape.residentThreads();
+  const int64_t wanted = threads ? smaller(threads, resident) : resident / blocks;
   launch.threads = static_cast<int>(smaller(wanted, launch.slots * kWarp));
-  launch.blocksPerMultiprocessor =
-      static_cast<int>(smaller(fit, kResidentThreads / launch.threads));
+  launch.blocksPerMultiprocessor = static_cast<int>(smaller(fit, resident / launch.threads));
   launch.clusterSize = clusterSize;
   return launch;
 }
 
 // The smallest cluster of which two blocks fit a multiprocessor: while the blocks of one row wait
 // for each other between its sweeps, those of the other row move data. Else the smallest that fits
-// at all; a row too long for the largest cluster is read twice. Small clusters, because a row's blocks
+// at all; a row too long for the largest cluster is read twice. Small clusters, as a row's blocks
 // wait for the slowest, and because fewer of the larger ones find room in the 16 to 18
 // multiprocessors of a GPC.
 inline RowLaunch chooseRowLaunch(const DeviceProperties& device, const RowShape& shape,
@@ -130,7 +135,7 @@ inline bool parseThreads(const char* text, int* threads) {
   if (!text || !*text) return true;
   char* end = nullptr;
   const long value = std::strtol(text, &end, 10);
-  if (*end != '\0' || value < kWarp || value > kResidentThreads || value % kWarp != 0) return false;
+  if (*end != '\0' || value < kWarp || value > kMostThreads || value % kWarp != 0) return false;
   *threads = static_cast<int>(value);
   return true;
 }

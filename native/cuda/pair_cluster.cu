@@ -245,7 +245,7 @@ struct ClusterBlock {
 #endif
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(kResidentThreads, 1)
+__global__ void __launch_bounds__(residentThreads(sizeof(T), kKind == RowKind::kOne ? 1 : 2), 1)
     pairClusterKernel(const __grid_constant__ RowsCall call) {
 #if PAPO_HAS_BULK_COPIES
   if (call.error->key != 0) return;
