@@ -1,8 +1,8 @@
 // Rows of a local objective by thread-block clusters: each logit is read once from memory and each
 // gradient written once.
 //
-// A cluster takes a row after another, in steps of the number of clusters. Its blocks hold the row, or
-// the pair of image row and masked-image row, in shared memory (row_slots.cuh):
+// A cluster takes a row after another, in steps of the number of clusters. Its blocks hold the row,
+// or the pair of image row and masked-image row, in shared memory (row_slots.cuh):
 //   1. every warp: sums of its tiles, as these arrive
 //   2. barrier of the cluster; every block gathers the sums of all tiles
 //   3. one warp of every block: statistics, token terms, the plan of the gradient (each block for
@@ -10,9 +10,9 @@
 //   4. every warp: tile by tile into registers, the next row's into the slot, gradients to memory
 // so that memory works during 4, and for the other cluster of the multiprocessor during 2 and 3.
 //
-// Rows [rows, vocabSize], float32, float16 or bfloat16, in place or not. Tiles, sums and the order of
-// the merge are those of row_math.cuh: the same bits as by the kernels of two sweeps, whatever the
-// number of blocks, warps and clusters. Rows without tokens become 0 and are not read.
+// Rows [rows, vocabSize], float32, float16 or bfloat16, in place or not. Tiles, sums and the order
+// of the merge are those of row_math.cuh: the same bits as by the kernels of two sweeps, whatever
+// the number of blocks, warps and clusters. Rows without tokens become 0 and are not read.
 #include "cuda/cluster_occupancy.h"
 #include "cuda/local_rows.h"
 #include "cuda/row_slots.cuh"
@@ -245,7 +245,7 @@ struct ClusterBlock {
 #endif
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(kResidentThreads, 1)
+__global__ void __launch_bounds__(residentThreads(sizeof(T), kKind == RowKind::kOne ? 1 : 2), 1)
     pairClusterKernel(const __grid_constant__ RowsCall call) {
 #if PAPO_HAS_BULK_COPIES
   if (call.error->key != 0) return;

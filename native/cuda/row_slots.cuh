@@ -1,10 +1,11 @@
 // The tiles of a row that a thread-block cluster holds in shared memory, and their way there.
 //
-// Tile t of a row (1,024 elements, the last one shorter) belongs to block t mod clusterSize and has a
-// slot in it, which one warp fills, reads and fills again with the same tile of the next row: no other
-// thread touches a slot, so that no barrier of the block is needed around a copy. Whole 16 bytes come
-// by bulk copies that complete on the slot's mbarrier; what is left over at the end of a row, and
-// rows that are not aligned to 16 bytes, by loads of the warp. Nothing beyond a row's end is read.
+// Tile t of a row (1,024 elements, the last one shorter) belongs to block t mod clusterSize and has
+// a slot in it, which one warp fills, reads and fills again with the same tile of the next row: no
+// other thread touches a slot, so that no barrier of the block is needed around a copy. Whole 16
+// bytes come by bulk copies that complete on the slot's mbarrier; what is left over at the end of a
+// row, and rows that are not aligned to 16 bytes, by loads of the warp. Nothing beyond a row's end
+// is read.
 #pragma once
 
 #include "cuda/launch_config.h"
@@ -17,8 +18,8 @@ namespace papo::cuda {
 static_assert(kSlotElements == kTileElements && kMergedTiles == kGroupTiles, "told to the host");
 static_assert(kWarp == kWarpLanes && kTileSumsBytes == sizeof(TileSums), "told to the host");
 
-// Where a block is and what it has to do. In shared memory, as is all that kernels of clusters know for
-// longer than a step: registers are for tiles.
+// Where a block is and what it has to do. In shared memory, as is all that kernels of clusters know
+// for longer than a step: registers are for tiles.
 struct ClusterPlace {
   int rank, blocks;       // of the block in its cluster
   int cluster, clusters;  // of the grid
