@@ -86,6 +86,7 @@ function compile(mode, file, overlay) {
   args[args.indexOf('-o') + 1] = object
   args[args.lastIndexOf(join(native, file))] = source
   args.splice(1, 0, '-I', overlay, '-w')
+  args.push('-O1', '-g0') // compiled once, run once
   const { status, stderr } = spawnSync(args[0], args.slice(1), { cwd: directory, encoding: 'utf8' })
   if (status !== 0) throw new Error(`${file} does not compile with the mutation\n${stderr}`)
   return object
@@ -121,7 +122,7 @@ const chosen = mutations.filter(
 )
 let survivors = 0
 for (const mutation of chosen) {
-  const overlay = join(root, 'build/mutate')
+  const overlay = join(root, 'build/mutate', String(process.pid))
   rmSync(overlay, { recursive: true, force: true })
   plant(mutation, overlay)
   const mode = caughtBy(mutation, overlay)
@@ -129,5 +130,6 @@ for (const mutation of chosen) {
   const verdict = mode ? `${mutation.test}_test, ${mode}` : 'NOT CAUGHT'
   console.log(`${mutation.file}: ${mutation.name}: ${verdict}`)
 }
+rmSync(join(root, 'build/mutate', String(process.pid)), { recursive: true, force: true })
 console.log(`${chosen.length} mutations, ${survivors} not caught`)
 process.exitCode = chosen.length && !survivors ? 0 : 1
