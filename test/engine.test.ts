@@ -20,7 +20,7 @@ describe('refuses', () => {
       'ERR_INVALID_OPTION',
       'instructionSet',
     ],
-    ['a CUDA device, which this build has not', { device: 'cuda:0' }, 'ERR_UNAVAILABLE', 'device'],
+    ['a CUDA device that is not here', { device: 'cuda:99' }, 'ERR_UNAVAILABLE', 'device'],
     ['an unknown device', { device: 'tpu' }, 'ERR_INVALID_OPTION', 'device'],
     ['a CUDA device without index', { device: 'cuda' }, 'ERR_INVALID_OPTION', 'device'],
     ['threads below 0', { threads: -1 }, 'ERR_INVALID_OPTION', 'threads'],

@@ -9,9 +9,12 @@ packages() {
   [ ${#missing[@]} -eq 0 ] && return
   local root=()
   [ "$(id -u)" -eq 0 ] || root=(sudo)
-  "${root[@]}" apt-get update -q
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-    "${missing[@]}"
+  ( # one at a time: the lanes of .ci/run both install
+    flock 9
+    "${root[@]}" apt-get update -q
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy \
+      --no-install-recommends "${missing[@]}"
+  ) 9>"${TMPDIR:-/tmp}/papo-packages.lock"
 }
 
 # $1: a folder of its own for an addon, since a build removes the one that is there.
