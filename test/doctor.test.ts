@@ -320,6 +320,19 @@ describe('papo-kernels doctor and the NVIDIA driver', () => {
     expect(verdict('1000')).toMatch(/update the driver(.|\n)* on \d+ threads?\n$/)
   })
 
+  test('an engine of a device is refused for the reason that the doctor gives', () => {
+    const open = `
+      try { require('papo-kernels').Engine.open({ device: 'cuda:0' }) }
+      catch (error) { console.log(error.code, error.message) }`
+    const { stdout } = spawnSync(process.execPath, ['-e', open], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, LD_LIBRARY_PATH: driver, FAKE_CUDA_VERSION: '12040' },
+    })
+    expect(stdout).toMatch(/^ERR_UNAVAILABLE device: expected .* papo-kernels doctor says/)
+    expect(stdout).toContain(runtime === null ? 'no CUDA engine' : 'the driver supports CUDA 12.4')
+  })
+
   test('a GPU hidden by a variable', () => {
     const { report } = withDriver({ FAKE_CUDA_DEVICES: '0', CUDA_VISIBLE_DEVICES: '-1' })
     expect(sentences(report, 'cuda')).toContain("CUDA_VISIBLE_DEVICES='-1' leaves no GPU")

@@ -122,7 +122,7 @@ const chosen = mutations.filter(
 )
 let survivors = 0
 for (const mutation of chosen) {
-  const overlay = join(root, 'build/mutate')
+  const overlay = join(root, 'build/mutate', String(process.pid))
   rmSync(overlay, { recursive: true, force: true })
   plant(mutation, overlay)
   const mode = caughtBy(mutation, overlay)
@@ -130,5 +130,6 @@ for (const mutation of chosen) {
   const verdict = mode ? `${mutation.test}_test, ${mode}` : 'NOT CAUGHT'
   console.log(`${mutation.file}: ${mutation.name}: ${verdict}`)
 }
+rmSync(join(root, 'build/mutate', String(process.pid)), { recursive: true, force: true })
 console.log(`${chosen.length} mutations, ${survivors} not caught`)
 process.exitCode = chosen.length && !survivors ? 0 : 1
