@@ -46,9 +46,9 @@ struct Counted {
 
 __device__ void fillToken(const LossCall& call, int64_t token, Counted* counted) {
   const TokenPlace place{token, responseOf(call.responses, token)};
-  const TokenRecord<float> record =
-      newRecord<float>(call.args, call.options.paddingInAuxiliaryTerms != 0, call.responses, place,
-                       readMasks(call, place));
+  TokenRecord<float> record{};
+  setMasks(readMasks(call, place), call.options.paddingInAuxiliaryTerms != 0, &record);
+  readInputs(call.args, call.responses, place, &record);
   if (isPresent(call.args.logits))
     readTokenOfRow(call.memory.sort, token, record.contributes, call.error);
   if (countsPerResponse(call.options))

@@ -36,8 +36,9 @@ papo_status Batch<Real>::fillRecord(int64_t row, int64_t response, bool response
     PAPO_TRY(readMask({"responseMask", &args_.responseMask}, row, &masks.counts));
   if (isPresent(args_.sftMask) && args_.sftMask.rows == responses_.rows)
     PAPO_TRY(readMask({"sftMask", &args_.sftMask}, row, &masks.isSft));
-  new (records_ + row) TokenRecord<Real>(newRecord<Real>(
-      args_, objective_.paddingInAuxiliaryTerms != 0, responses_, {row, response}, masks));
+  auto* record = new (records_ + row) TokenRecord<Real>;
+  setMasks(masks, objective_.paddingInAuxiliaryTerms != 0, record);
+  readInputs(args_, responses_, {row, response}, record);
   return PAPO_OK;
 }
 

@@ -86,6 +86,7 @@ function compile(mode, file, overlay) {
   args[args.indexOf('-o') + 1] = object
   args[args.lastIndexOf(join(native, file))] = source
   args.splice(1, 0, '-I', overlay, '-w')
+  args.push('-O1', '-g0') // compiled once, run once
   const { status, stderr } = spawnSync(args[0], args.slice(1), { cwd: directory, encoding: 'utf8' })
   if (status !== 0) throw new Error(`${file} does not compile with the mutation\n${stderr}`)
   return object

@@ -83,7 +83,6 @@ export const mutations = [
     name: 'vectors of rows that are not aligned alike',
     file: 'cuda/masked_copy.cuh',
     test: 'masking',
-    modes: ['address', 'plain'],
     edits: [['in % 16 == out % 16 && fill.isWhole()', 'fill.isWhole()']],
   },
   {
@@ -133,7 +132,6 @@ export const mutations = [
     name: 'drawn values behind the end of the mask',
     file: 'cuda/random_patch_mask.cu',
     test: 'masking',
-    modes: ['address', 'plain'],
     edits: [['      if (first + i < patches) mask', '      mask']],
   },
   {

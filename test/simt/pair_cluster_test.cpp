@@ -397,17 +397,17 @@ void environment() {
 int main() {
   engine = openEngine();
   if (!CHECK(engine)) return finish();
+  environment();
+  earlierFinding();
+  badRows();
+  sharedRows();
+  skippedRows();
   sizes<float>();
   sizes<papo::Float16>();
   sizes<papo::BFloat16>();
   alignments<float>();
   alignments<papo::BFloat16>();
   objectives();
-  skippedRows();
-  badRows();
-  sharedRows();
-  earlierFinding();
-  environment();
   orders();
   realVocabulary<papo::BFloat16>(RowKind::kExactPair, 151936, 2);
   realVocabulary<papo::BFloat16>(RowKind::kOne, 151936, 2);

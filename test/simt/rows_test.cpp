@@ -252,22 +252,28 @@ struct Variant {
   bool isTwoKernels = false, inPlace = false, maskedGradient = true;
 };
 
+template <class T>
+RowsCall localCall(Rows<T>* rows, Results<T>* results, int dtype) {
+  RowsCall call = rows->call(dtype, context()->error());
+  results->join(&call, rows->shape.isPair());
+  call.objective = exactObjective();
+  if (!call.exactKl) call.objective.perceptionKlEstimator = PAPO_PERCEPTION_KL_ESTIMATOR_K3;
+  call.hasOldLogProbs = true;
+  call.sumOfSquares = true;
+  return call;
+}
+
 // A whole local loss of rows, by one kernel or by two with the terms on the host between them.
 template <class T>
 Results<T> localRows(Rows<T> rows, int dtype, const Variant& variant) {
   Results<T> results(rows);
   fillRecords(rows, &results);
-  RowsCall call = rows.call(dtype, context()->error());
-  results.join(&call, rows.shape.isPair());
+  RowsCall call = localCall(&rows, &results, dtype);
   if (variant.inPlace) {
     call.logitsGrad = call.logits;
     if (rows.shape.isPair()) call.maskedLogitsGrad = call.maskedLogits;
   }
-  call.objective = exactObjective();
   call.objective.maskedGradient = variant.maskedGradient;
-  if (!call.exactKl) call.objective.perceptionKlEstimator = PAPO_PERCEPTION_KL_ESTIMATOR_K3;
-  call.hasOldLogProbs = true;
-  call.sumOfSquares = true;
   if (variant.isTwoKernels) {
     run(cuda::launchRowStatistics, call);
     for (size_t i = 0; i < results.records.size(); ++i)
@@ -333,6 +339,31 @@ void sameBitsEveryWay(int dtype, int64_t vocabSize, RowKind kind, Logits logits)
       const Rows<T> moved = Rows<T>::ofEach(elsewhere);
       CHECK(sameResults(localRows(moved, dtype, {false, offset == 3, maskedGradient}), expected,
                         shape.isPair()));
+    }
+  }
+}
+
+// Each gradient on its own, and none: the terms are the same, and so is what is asked for.
+template <class T>
+void onlyWhatIsAskedFor(int dtype, RowKind kind) {
+  const RowsShape shape{2, 1500, 0, 0, kind, Logits::kHoles};
+  std::snprintf(checkContext, sizeof checkContext, "asked for: %s kind %d", dtypeName(dtype),
+                static_cast<int>(kind));
+  Rows<T> rows = Rows<T>::ofEach(shape);
+  const Results<T> both = localRows(rows, dtype, Variant());
+  for (int asked = 0; asked < 3; ++asked) {
+    Results<T> results(rows);
+    const Results<T> untouched(rows);
+    fillRecords(rows, &results);
+    RowsCall call = localCall(&rows, &results, dtype);
+    if (asked != 1) call.logitsGrad = {};
+    if (asked != 2) call.maskedLogitsGrad = {};
+    run(cuda::launchLocalRowsInTwoSweeps, call);
+    CHECK(results.grad.sameRows(asked == 1 ? both.grad : untouched.grad));
+    CHECK(results.maskedGrad.sameRows(asked == 2 ? both.maskedGrad : untouched.maskedGrad));
+    for (size_t i = 0; i < results.records.size(); ++i) {
+      CHECK(sameBits(results.records[i].slopes, both.records[i].slopes));
+      CHECK(results.records[i].inputs.exactKl == both.records[i].inputs.exactKl);
     }
   }
 }
@@ -546,6 +577,7 @@ void everything(int dtype) {
       sameBitsEveryWay<T>(dtype, vocabSize, kind, Logits::kHoles);
   sameBitsEveryWay<T>(dtype, 50257, RowKind::kExactPair, Logits::kRandom);
   for (int64_t vocabSize : {1, 1500, 8003}) sameBitsAlone<T>(dtype, vocabSize);
+  for (RowKind kind : {RowKind::kPair, RowKind::kExactPair}) onlyWhatIsAskedFor<T>(dtype, kind);
   for (RowKind kind : {RowKind::kOne, RowKind::kPair, RowKind::kExactPair})
     sharedRows<T>(dtype, kind);
   notFiniteRows<T>(dtype);
