@@ -115,7 +115,7 @@
       "-gencode=arch=compute_90,code=sm_90",
       "-gencode=arch=compute_100,code=sm_100",
       "-gencode=arch=compute_90,code=compute_90",
-      "-Xfatbin=-compress-all"
+      "-compress-mode=size"
     ],
     "link_flags": [
       "-static-libstdc++",

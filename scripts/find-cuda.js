@@ -4,8 +4,6 @@
 const fs = require('node:fs')
 const path = require('node:path')
 
-const manifest = path.join(__dirname, '../native/sources.gypi')
-
 function toolkitRoot() {
   const roots = [process.env.CUDA_HOME, process.env.CUDA_PATH]
   for (const folder of (process.env.PATH || '').split(path.delimiter)) {
@@ -23,13 +21,9 @@ function cudaHome(mode = process.env.PAPO_KERNELS_CUDA || 'auto') {
   if (!['auto', '0', '1'].includes(mode)) {
     throw new Error(`PAPO_KERNELS_CUDA is auto, 0 or 1, not '${mode}'`)
   }
-  const { cuda_files: sources } = JSON.parse(fs.readFileSync(manifest, 'utf8')).variables
-  const root = mode === '0' || sources.length === 0 ? '' : toolkitRoot()
-  if (mode === '1' && root === '') {
-    const missing =
-      sources.length === 0 ? 'no CUDA source in this version' : 'no nvcc with its static runtime'
-    throw new Error(`PAPO_KERNELS_CUDA=1, but there is ${missing}`)
-  }
+  const root = mode === '0' ? '' : toolkitRoot()
+  if (mode === '1' && root === '')
+    throw new Error('PAPO_KERNELS_CUDA=1, but there is no nvcc with its static runtime')
   return root
 }
 

@@ -86,7 +86,11 @@ describe('timings', () => {
     const order: string[] = []
     const subject = { run: () => void order.push('ours'), prepare() {} }
     const peer = () => Promise.resolve(order.push('peer'))
-    await measure(subject, { seconds: 0, minRuns: 3, maxRuns: 3 }, peer)
+    const time = async (work: () => void | Promise<void>) => {
+      await work()
+      return 1
+    }
+    await measure(subject, { seconds: 0, minRuns: 3, maxRuns: 3 }, time, peer)
     expect(order.slice(4)).toEqual(['ours', 'peer', 'ours', 'peer', 'ours', 'peer'])
   })
 })

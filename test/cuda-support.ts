@@ -2,6 +2,9 @@
 import { Engine, Tensor } from '../lib'
 import type { TypedArray } from '../lib'
 
+// An emulated device under a sanitizer is slow.
+jest.setTimeout(120_000)
+
 /** Whether tests of cuda:0 run. With PAPO_KERNELS_ADDON they do, so that a failure to open it shows. */
 export function hasDevice(): boolean {
   if (process.env['PAPO_KERNELS_ADDON']) return true

@@ -67,7 +67,7 @@ function compile(source: string, output: string, ...flags: string[]): string {
 /** An installed copy of the package with this binary, or with none. */
 function packageWith(name: string, binary?: Buffer): string {
   const made = path.join(folder, name, 'node_modules/papo-kernels')
-  for (const part of ['dist', 'package.json', 'scripts/find-cuda.js', 'native/sources.gypi'])
+  for (const part of ['dist', 'package.json', 'scripts/find-cuda.js'])
     cpSync(path.join(root, part), path.join(made, part), { recursive: true })
   symlinkSync(path.join(root, 'node_modules'), path.join(made, 'node_modules'))
   if (binary !== undefined) {
@@ -318,6 +318,19 @@ describe('papo-kernels doctor and the NVIDIA driver', () => {
     }
     expect(verdict('99000')).toMatch(/ on \d+ threads?, and on cuda:0, cuda:1\n$/)
     expect(verdict('1000')).toMatch(/update the driver(.|\n)* on \d+ threads?\n$/)
+  })
+
+  test('an engine of a device is refused for the reason that the doctor gives', () => {
+    const open = `
+      try { require('papo-kernels').Engine.open({ device: 'cuda:0' }) }
+      catch (error) { console.log(error.code, error.message) }`
+    const { stdout } = spawnSync(process.execPath, ['-e', open], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, LD_LIBRARY_PATH: driver, FAKE_CUDA_VERSION: '12040' },
+    })
+    expect(stdout).toMatch(/^ERR_UNAVAILABLE device: expected .* papo-kernels doctor says/)
+    expect(stdout).toContain(runtime === null ? 'no CUDA engine' : 'the driver supports CUDA 12.4')
   })
 
   test('a GPU hidden by a variable', () => {

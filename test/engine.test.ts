@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 import { defaultEngine, Engine, instructionSets, lossFromLogits, tokenLogProbs } from '../lib'
-import type { EngineOptions } from '../lib'
+import type { DeviceEvent, EngineOptions } from '../lib'
 import { addon } from '../lib/native'
 import type { NativeEngine } from '../lib/native'
 import { lossInputs, refusal, values } from './support'
@@ -20,11 +20,12 @@ describe('refuses', () => {
       'ERR_INVALID_OPTION',
       'instructionSet',
     ],
-    ['a CUDA device, which this build has not', { device: 'cuda:0' }, 'ERR_UNAVAILABLE', 'device'],
+    ['a CUDA device that is not here', { device: 'cuda:99' }, 'ERR_UNAVAILABLE', 'device'],
     ['an unknown device', { device: 'tpu' }, 'ERR_INVALID_OPTION', 'device'],
     ['a CUDA device without index', { device: 'cuda' }, 'ERR_INVALID_OPTION', 'device'],
     ['threads below 0', { threads: -1 }, 'ERR_INVALID_OPTION', 'threads'],
     ['too many threads', { threads: 1025 }, 'ERR_INVALID_OPTION', 'threads'],
+    ['a stream on the CPU', { stream: 1n }, 'ERR_INVALID_OPTION', 'stream'],
     ['half a thread', { threads: 1.5 }, 'ERR_INVALID_OPTION', 'threads'],
     ['NaN threads', { threads: NaN }, 'ERR_INVALID_OPTION', 'threads'],
     ['an unknown option', { cores: 2 }, 'ERR_INVALID_OPTION', 'cores'],
@@ -56,6 +57,16 @@ describe('refuses', () => {
     const { logits, tokens } = lossInputs()
     expect(refusal(() => tokenLogProbs({ logits, tokens }, { engine }))).toEqual(expected)
   })
+})
+
+test('the CPU has neither a stream nor events nor memory of its own', () => {
+  using engine = Engine.open({ threads: 1 })
+  expect(engine.stream).toBe(0n)
+  engine.synchronize()
+  const expected = { code: 'ERR_UNAVAILABLE', argument: 'engine' }
+  const event = {} as unknown as DeviceEvent
+  const uses = [() => engine.recordEvent(), () => engine.waitFor(event), () => engine.memoryInfo()]
+  for (const use of uses) expect(refusal(use)).toEqual(expected)
 })
 
 test('instruction sets end with the reference, and each opens', () => {

@@ -59,11 +59,19 @@ describe('native/sources.gypi', () => {
   )
   const listed = (key: string) => variables[key]?.map((name) => path.join('native', name)).sort()
 
-  test.each([
-    ['core_files', 'native', '.cpp'],
-    ['cuda_files', 'native', '.cu'],
-    ['binding_files', 'bindings/node', '.cpp'],
-  ])('%s has every file of %s that ends in %s', (key, folder, ending) => {
-    expect(listed(key)).toEqual(sources(folder, ending).sort())
+  const cuda = path.join('native', 'cuda', path.sep)
+
+  test('core_files has every C++ file of native but those of CUDA', () => {
+    const core = sources('native', '.cpp').filter((name) => !name.startsWith(cuda))
+    expect(listed('core_files')).toEqual(core.sort())
+  })
+
+  test('cuda_files has every file of native/cuda that is compiled', () => {
+    const files = ['.cpp', '.cu'].flatMap((ending) => sources(cuda, ending))
+    expect(listed('cuda_files')).toEqual(files.sort())
+  })
+
+  test('binding_files has every file of bindings/node that is compiled', () => {
+    expect(listed('binding_files')).toEqual(sources('bindings/node', '.cpp').sort())
   })
 })

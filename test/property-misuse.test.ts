@@ -19,6 +19,7 @@ const codes = new Set([
   'ERR_OVERLAP',
   'ERR_DISPOSED',
   'ERR_DETACHED',
+  'ERR_DEVICE_MISMATCH',
   'ERR_UNAVAILABLE',
   'ERR_OUT_OF_MEMORY',
 ])

@@ -2,6 +2,7 @@
 import { Tensor, tokenLogProbs } from '../index'
 import type { Engine, TypedArray } from '../index'
 import type { LogitsDType } from './cases'
+import { place } from './place'
 
 /** Tokens of a response, the last one of a call excepted. */
 const responseLength = 16
@@ -99,16 +100,17 @@ export interface TokenValues {
   readonly cuSeqlens: Int32Array
 }
 
-/** Old and reference policy are near the current one, so that clipping and KL are ordinary. */
+/** On the host. Old and reference policy are near the current one: clipping and KL are ordinary. */
 export function tokenValues(logits: Tensor, engine: Engine): TokenValues {
   const [rows, vocabSize] = logits.shape as readonly [number, number]
   const tokens = Int32Array.from({ length: rows }, (_, n) => (n * 7919 + 13) % vocabSize)
-  const { logProbs } = tokenLogProbs({ logits, tokens }, { engine })
+  const call = { logits: place(engine, logits), tokens: place(engine, tokens) }
+  const logProbs = tokenLogProbs(call, { engine }).logProbs.toFloat32Array()
   const responses = Math.ceil(rows / responseLength)
   const starts = Array.from({ length: responses + 1 }, (_, b) => Math.min(rows, b * responseLength))
   const near = (seed: number) => {
     const noise = normals(rows, seed, 0.1)
-    return values(engine, rows, (n) => logProbs.data[n]! + noise[n]!)
+    return values(engine, rows, (n) => logProbs[n]! + noise[n]!)
   }
   return {
     tokens,

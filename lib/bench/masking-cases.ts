@@ -2,9 +2,10 @@
 import { maskPatches, maskPatchRows, randomPatchMask, Tensor } from '../index'
 import type { Engine, GridThw } from '../index'
 import type { CaseBase } from './cases'
+import { place } from './place'
 import type { CaseSubject } from './subjects'
 
-/** copy: TypedArray.set; draw: the mask of randomPatchMask, and the image masked with it. */
+/** copy: TypedArray.set, on a device copyTo; draw: the mask of randomPatchMask, and the image masked with it. */
 type MaskingOperation = 'copy' | 'maskPatches' | 'draw+maskPatches' | 'maskPatchRows'
 
 export interface MaskingCase extends CaseBase {
@@ -89,7 +90,7 @@ export function maskingSubject(
     image.data.fill(1 + (slot % 200))
     const out = Tensor.zeros(shape, benchCase.dtype)
     out.data.fill(255)
-    return { image, out }
+    return { image: place(engine, image), out: place(engine, out) }
   })
   const size = { height: maskedHeight, width: maskedWidth, seed: 1 }
   const patchMask = randomPatchMask({ ...size, engine })
@@ -99,7 +100,8 @@ export function maskingSubject(
     const options = { patchMask, engine, ...fill, ...target }
     switch (benchCase.operation) {
       case 'copy':
-        out.data.set(image.data)
+        if (engine.device === 'cpu') out.data.set(image.data)
+        else image.copyTo(out, { engine })
         return out
       case 'maskPatchRows':
         return maskPatchRows(image, { ...options, gridThw })

@@ -21,6 +21,9 @@ export interface Subject {
   prepare(run: number): void
 }
 
+/** Milliseconds of the work, to the end of its promise if there is one. */
+export type Stopwatch = (work: () => void | Promise<void>) => Promise<number>
+
 /** A competitor measured between our runs, so that both see the same state of the machine. */
 export type PeerRun = () => Promise<number>
 
@@ -33,16 +36,18 @@ export interface Measured {
   readonly peer?: Timing
 }
 
-export async function measure(subject: Subject, budget: Budget, peer?: PeerRun): Promise<Measured> {
+export async function measure(
+  subject: Subject,
+  budget: Budget,
+  time: Stopwatch,
+  peer?: PeerRun,
+): Promise<Measured> {
   const ours: number[] = []
   const theirs: number[] = []
   let run = 0
   const once = async () => {
     subject.prepare(run)
-    const started = process.hrtime.bigint()
-    const running = subject.run(run++)
-    if (running !== undefined) await running
-    return Number(process.hrtime.bigint() - started) / 1e6
+    return time(() => subject.run(run++))
   }
   for (let i = 0; i < warmUpRuns; i++) await once()
   if (peer !== undefined) await peer()

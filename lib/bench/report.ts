@@ -1,5 +1,7 @@
 import os from 'node:os'
 
+import type { Engine } from '../index'
+import { addon } from '../native'
 import { manifest } from '../package'
 import type { Bandwidth } from './bandwidth'
 import type { BenchRow } from './runner'
@@ -18,8 +20,8 @@ export interface BenchHeader {
   }
   /** Bytes read plus bytes written, GB/s. */
   readonly copyBandwidth: number
-  /** GB/s. */
-  readonly readBandwidth: number
+  /** GB/s; of the CPU. */
+  readonly readBandwidth?: number
   /** Of the last minute before measuring: above 0 others were at work. */
   readonly loadAverage: number
 }
@@ -30,11 +32,14 @@ export interface BenchReport {
 }
 
 export function header(
-  threads: number,
-  bandwidth: Bandwidth,
+  engine: Engine,
+  bandwidth: Pick<Bandwidth, 'copy'> & Partial<Bandwidth>,
   peers: Pick<BenchHeader['versions'], 'torch' | 'numpy'> = {},
 ): BenchHeader {
+  const { threads } = engine
+  const gpu = gpuName(engine)
   return {
+    ...(gpu === undefined ? {} : { gpu }),
     date: new Date().toISOString(),
     cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
     threads,
@@ -44,7 +49,7 @@ export function header(
       ...peers,
     },
     copyBandwidth: bandwidth.copy,
-    readBandwidth: bandwidth.read,
+    ...(bandwidth.read === undefined ? {} : { readBandwidth: bandwidth.read }),
     loadAverage: os.loadavg()[0] ?? 0,
   }
 }
@@ -52,12 +57,30 @@ export function header(
 export function headerText({ cpu, threads, versions, ...rest }: BenchHeader): string {
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   return [
-    `${cpu}, ${threads} ${threads === 1 ? 'thread' : 'threads'}; ${named.join(', ')}; ${rest.date}`,
-    `copy ${rest.copyBandwidth.toFixed(1)} GB/s (read + write, memmove), ` +
-      `read ${rest.readBandwidth.toFixed(1)} GB/s (memchr), same threads`,
+    `${rest.gpu ?? `${cpu}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`}; ` +
+      `${named.join(', ')}; ${rest.date}`,
+    bandwidthText(rest),
     ...(rest.loadAverage > 0.5 ? [busyText(rest.loadAverage)] : []),
     '',
   ].join('\n')
+}
+
+function bandwidthText({
+  copyBandwidth,
+  readBandwidth,
+}: Pick<BenchHeader, 'copyBandwidth' | 'readBandwidth'>): string {
+  const copy = `copy ${copyBandwidth.toFixed(1)} GB/s (read + write`
+  return readBandwidth === undefined
+    ? `${copy}, on the device)`
+    : `${copy}, memmove), read ${readBandwidth.toFixed(1)} GB/s (memchr), same threads`
+}
+
+function gpuName({ device }: Engine): string | undefined {
+  if (device === 'cpu') return undefined
+  const index = Number(device.slice('cuda:'.length))
+  const { devices, driverVersion } = addon.cudaDriver()
+  const version = `CUDA ${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}`
+  return `${devices[index]?.name ?? device}, driver for ${version}`
 }
 
 // Two halves of an OpenMP loop wait for each other: when others take one core, eager PyTorch loses

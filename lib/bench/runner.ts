@@ -5,6 +5,7 @@ import { measure } from './measure'
 import type { Budget, Timing } from './measure'
 import type { NumpyPeer } from './numpy-peer'
 import type { TorchPeer } from './peer'
+import { stopwatch } from './place'
 import { openSubject } from './subjects'
 import type { CaseSubject } from './subjects'
 
@@ -47,7 +48,7 @@ export async function runCase(benchCase: BenchCase, options: RunOptions): Promis
   const { engine, budget, copyBandwidth } = options
   const subject = openSubject(benchCase, engine)
   const rival = await opponent(benchCase, subject, options)
-  const { ours, peer } = await measure(subject, budget, rival?.run)
+  const { ours, peer } = await measure(subject, budget, stopwatch(engine), rival?.run)
   const { name, dtype, rows, vocabSize, branches, bytes, flops } = benchCase
   const gigabytesPerSecond = bytes / ours.median / 1e6
   return {

@@ -5,12 +5,14 @@ import { toleranceText } from '../bench/agreement'
 import { measureBandwidth } from '../bench/bandwidth'
 import { benchCases, filtered } from '../bench/cases'
 import type { BenchCase } from '../bench/cases'
+import { measureDeviceBandwidth } from '../bench/device-bandwidth'
 import { NumpyPeer } from '../bench/numpy-peer'
 import { TorchPeer } from '../bench/peer'
 import { columnTitles, header, headerText, noiseText, rowText } from '../bench/report'
 import { isMismatch, runCase } from '../bench/runner'
 import type { BenchRow, RunOptions } from '../bench/runner'
-import { Engine, instructionSets } from '../index'
+import { Engine, instructionSets, PapoError } from '../index'
+import type { Device } from '../index'
 import { UsageError, parsed } from './arguments'
 
 const help = `Usage: papo-kernels bench [options]
@@ -23,6 +25,7 @@ Options:
   --quick         fewer cases and runs
   --tokens N      rows of logits (default 64)
   --vocab LIST    vocabulary sizes, with commas
+  --device NAME   cpu (default) or cuda:N, timed by events; peers on a GPU: bench/gpu
   --threads N     threads of the engine, of the copy and of peers (default: as many as there are)
   --engine NAME   an instruction set (default: the fastest here)
   --peers         also PyTorch eager, and for masking a loop over NumPy, run by run in turn with
@@ -42,6 +45,7 @@ const optionTypes = {
   tokens: { type: 'string', default: '64' },
   vocab: { type: 'string' },
   threads: { type: 'string', default: '0' },
+  device: { type: 'string' },
   engine: { type: 'string' },
   peers: { type: 'boolean', default: false },
   json: { type: 'string' },
@@ -81,8 +85,12 @@ async function measureAll(
   const torch = peers ? await TorchPeer.start(engine.threads) : undefined
   const numpy = peers ? await NumpyPeer.start() : undefined
   try {
-    const bandwidth = await measureBandwidth(engine.threads, quick ? 256 : 512)
-    const head = header(engine.threads, bandwidth, {
+    const megabytes = quick ? 256 : 512
+    const bandwidth =
+      engine.device === 'cpu'
+        ? await measureBandwidth(engine.threads, megabytes)
+        : await measureDeviceBandwidth(engine, megabytes)
+    const head = header(engine, bandwidth, {
       ...(torch instanceof TorchPeer ? { torch: torch.version } : {}),
       ...(numpy instanceof NumpyPeer ? { numpy: numpy.version } : {}),
     })
@@ -143,11 +151,24 @@ function chosenCases({ quick, tokens, vocab, filter }: Values): BenchCase[] {
   throw new UsageError(`no case matches '${filter}'; papo-kernels bench --list names them`)
 }
 
-function openEngine({ engine: name, threads: text }: Values): Engine {
+function openEngine({ device, engine: name, threads: text, peers }: Values): Engine {
+  if (device !== undefined && device !== 'cpu') {
+    if (peers || name !== undefined || text !== '0')
+      throw new UsageError(`--device ${device} takes none of --peers, --engine and --threads`)
+    return openDevice(device)
+  }
   const threads = wholeNumber('--threads', text ?? '', 0, 1024)
   if (name === undefined) return Engine.open({ threads })
   if (instructionSets().includes(name)) return Engine.open({ instructionSet: name, threads })
   throw new UsageError(`no engine '${name}'; here are: ${instructionSets().join(', ')}`)
+}
+
+function openDevice(device: string): Engine {
+  try {
+    return Engine.open({ device: device as Device })
+  } catch (error) {
+    throw error instanceof PapoError ? new UsageError(error.message) : error
+  }
 }
 
 /** Before measuring: minutes later is too late to hear of a misspelt folder. */

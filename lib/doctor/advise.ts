@@ -138,7 +138,16 @@ function memoryAdvice({ memory }: Facts): Advice[] {
   return [say('note', 'memory', sentence, [command])]
 }
 
-const variables = ['THREADS', 'INSTRUCTION_SET', 'BUILD', 'CUDA', 'PREBUILD', 'ADDON']
+const variables = [
+  'THREADS',
+  'INSTRUCTION_SET',
+  'BUILD',
+  'CUDA',
+  'CUDA_CLUSTER',
+  'CUDA_THREADS',
+  'PREBUILD',
+  'ADDON',
+]
 
 function environmentAdvice({ environment }: Facts): Advice[] {
   const known = variables.map((name) => `PAPO_KERNELS_${name}`)

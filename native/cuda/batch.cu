@@ -1,5 +1,6 @@
 // Masks, weights and given log-probs into one record a token, and the shares that follow from how many
 // count (Eq. 15). Counts are integers: their order does not matter.
+#include "cuda/block.cuh"
 #include "cuda/findings.cuh"
 #include "cuda/token_sort.cuh"
 #include "cuda/tokens.cuh"
@@ -8,8 +9,14 @@
 namespace papo::cuda {
 namespace {
 
-__device__ __forceinline__ void addCount(int64_t* count, unsigned long long n) {
-  if (n > 0) atomicAdd(reinterpret_cast<unsigned long long*>(count), n);
+// Whether anything asks how many tokens of a response count.
+__host__ __device__ __forceinline__ bool countsPerResponse(const papo_objective& o) {
+  return o.reduction == PAPO_REDUCTION_SEQUENCE || o.ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE;
+}
+
+__device__ __forceinline__ void addCount(int64_t* count, unsigned int n) {
+  if (n > 0)
+    atomicAdd(reinterpret_cast<unsigned long long*>(count), static_cast<unsigned long long>(n));
 }
 
 // Every value of a mask is looked at, also where another makes it useless, and that of an empty
@@ -17,9 +24,7 @@ __device__ __forceinline__ void addCount(int64_t* count, unsigned long long n) {
 __device__ void checkResponseMask(const LossCall& call) {
   const papo_tensor& mask = call.args.sftMask;
   if (!isPresent(mask) || mask.rows == call.responses.rows) return;
-  forEachToken(mask.rows, [&](int64_t b) {
-    readMaskValue(mask, b, Finding::sftMask, call.error);
-  });
+  forEachToken(mask.rows, [&](int64_t b) { readMaskValue(mask, b, Finding::sftMask, call.error); });
 }
 
 __device__ TokenMasks readMasks(const LossCall& call, TokenPlace place) {
@@ -34,16 +39,22 @@ __device__ TokenMasks readMasks(const LossCall& call, TokenPlace place) {
   return masks;
 }
 
-__device__ void fillToken(const LossCall& call, int64_t token) {
+// Of a thread's tokens.
+struct Counted {
+  unsigned int tokens = 0, sftTokens = 0;
+};
+
+__device__ void fillToken(const LossCall& call, int64_t token, Counted* counted) {
   const TokenPlace place{token, responseOf(call.responses, token)};
-  const TokenRecord<float> record =
-      newRecord<float>(call.args, call.options.paddingInAuxiliaryTerms != 0, call.responses, place,
-                       readMasks(call, place));
+  TokenRecord<float> record{};
+  setMasks(readMasks(call, place), call.options.paddingInAuxiliaryTerms != 0, &record);
+  readInputs(call.args, call.responses, place, &record);
   if (isPresent(call.args.logits))
     readTokenOfRow(call.memory.sort, token, record.contributes, call.error);
-  addCount(call.memory.counts + 2 + place.response, record.counts);
-  addCount(call.memory.counts, record.counts);
-  addCount(call.memory.counts + 1, record.isSft);
+  if (countsPerResponse(call.options))
+    addCount(call.memory.counts + 2 + place.response, record.counts);
+  counted->tokens += record.counts;
+  counted->sftTokens += record.isSft;
   call.memory.records[token] = record;
 }
 
@@ -57,8 +68,16 @@ __device__ FindingDetail detailOf(const LossCall& call, Finding finding, int64_t
 
 __global__ void __launch_bounds__(kTokenThreads) fillRecords(LossCall call) {
   if (!mayCheck(call.error)) return;
+  PAPO_SHARED_ARRAY(unsigned int, scratch, kTokenThreads / 32);
   checkResponseMask(call);
-  forEachToken(call.responses.rows, [&](int64_t token) { fillToken(call, token); });
+  Counted counted;
+  forEachToken(call.responses.rows, [&](int64_t token) { fillToken(call, token, &counted); });
+  const unsigned int tokens = blockSum(counted.tokens, scratch);
+  const unsigned int sftTokens = blockSum(counted.sftTokens, scratch);
+  if (threadIdx.x == 0) {
+    addCount(call.memory.counts, tokens);
+    addCount(call.memory.counts + 1, sftTokens);
+  }
   if (isCheckDone(call.error))
     publishFinding(call.error,
                    [&](Finding finding, int64_t i) { return detailOf(call, finding, i); });
@@ -67,9 +86,13 @@ __global__ void __launch_bounds__(kTokenThreads) fillRecords(LossCall call) {
 __global__ void __launch_bounds__(kTokenThreads) shareRecords(LossCall call) {
   if (call.error->key != 0) return;
   const Denominators d = denominators(call.options, batchSize(call));
+  const CommonShares<float> common = commonShares<float>(d);
+  const bool perResponse = countsPerResponse(call.options);
   forEachToken(call.responses.rows, [&](int64_t token) {
-    const int64_t counted = countedTokens(call, responseOf(call.responses, token));
-    setShares(call.options, d, policyShare(call.options, d, counted), call.memory.records + token);
+    const int64_t counted =
+        perResponse ? countedTokens(call, responseOf(call.responses, token)) : 0;
+    setShares(call.options, common, policyShare(call.options, d, counted),
+              call.memory.records + token);
   });
 }
 

@@ -1,6 +1,6 @@
-// How the rows of a local objective are launched: held on chip by a cluster of thread blocks, or read
-// twice. Pure functions of device and shape, so that every choice can be printed and tested without a
-// GPU. Results do not depend on it: every kernel works the same tiles (row_math.cuh).
+// How the rows of a local objective are launched: held on chip by a cluster of thread blocks, or
+// read twice. Pure functions of device and shape, so that every choice can be printed and tested
+// without a GPU. Results do not depend on it: every kernel works the same tiles (row_math.cuh).
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,11 @@
 
 namespace papo::cuda {
 
-// ---- what a block of the cluster kernel keeps in shared memory ----------------------------------------
-// Tile t of a row belongs to block t mod clusterSize, which has a slot for it: the tile of each branch.
+// ---- what a block of the cluster kernel keeps in shared memory ---------------------------------
+// Tile t of a row belongs to block t mod clusterSize, which has a slot for it and its counterpart
+// in the other branch.
 constexpr int64_t kSlotElements = 1024;
-constexpr int64_t kSlotStateBytes = 88;     // sums and squares for two rows, and a barrier
+constexpr int64_t kSlotStateBytes = 96;     // sums and squares for two rows, a barrier, padding
 constexpr int64_t kTileSumsBytes = 32;      // of every tile of the row, gathered from all blocks
 constexpr int64_t kBlockStateBytes = 1024;  // what else is known of the row
 // Rows of more tiles are merged in groups of so many, which only the kernels of two sweeps do.
@@ -22,11 +23,14 @@ constexpr int64_t kMergedTiles = 1024;
 // The driver keeps 1 KiB of each resident block for itself.
 constexpr int64_t kReservedBytes = 1024;
 
-// ---- limits -------------------------------------------------------------------------------------------
+// ---- limits ------------------------------------------------------------------------------------
 constexpr int kClusterSizes[] = {1, 2, 4, 8};  // 8: the largest that every such device takes
-// The kernels are compiled for 512 threads of up to 128 registers, the register file of one
-// multiprocessor: as many threads are resident, in one block or in several.
-constexpr int kResidentThreads = 512;
+// The kernels are compiled to fill the register file of a multiprocessor with so many threads, in
+// one block or in several: of 128 registers, and of 200 where the tiles of a warp take 64 of them.
+constexpr int kMostThreads = 512;
+constexpr int residentThreads(int elementBytes, int branches) {
+  return elementBytes * branches > 4 ? 320 : kMostThreads;
+}
 constexpr int kWarp = 32;
 
 struct RowShape {
@@ -36,6 +40,7 @@ struct RowShape {
 
   int64_t tiles() const { return (vocabSize + kSlotElements - 1) / kSlotElements; }
   int64_t slotBytes() const { return kSlotElements * elementBytes * branches; }
+  int residentThreads() const { return papo::cuda::residentThreads(elementBytes, branches); }
 };
 
 struct RowLaunch {
@@ -61,7 +66,8 @@ inline int64_t clusterSharedBytes(const RowShape& shape, int64_t slots) {
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// A row by clusters of this size, blocks of them a multiprocessor; clusterSize 0 where it does not fit.
+// A row by clusters of this size, at least so many blocks a multiprocessor; clusterSize 0 where
+// that does not fit.
 inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& shape,
                                int clusterSize, int blocks, int threads = 0) {
   RowLaunch launch;
@@ -71,17 +77,17 @@ inline RowLaunch clusterLaunch(const DeviceProperties& device, const RowShape& s
   if (shape.tiles() > kMergedTiles || launch.sharedBytes > device.sharedPerBlock || fit < blocks)
     return RowLaunch();
   // A warp works its slots alone: more warps than slots would only wait.
-  const int64_t wanted = threads ? threads : kResidentThreads / blocks;
+  const int64_t resident = shape.residentThreads();
+  const int64_t wanted = threads ? smaller(threads, resident) : resident / blocks;
   launch.threads = static_cast<int>(smaller(wanted, launch.slots * kWarp));
-  launch.blocksPerMultiprocessor =
-      static_cast<int>(smaller(fit, kResidentThreads / launch.threads));
+  launch.blocksPerMultiprocessor = static_cast<int>(smaller(fit, resident / launch.threads));
   launch.clusterSize = clusterSize;
   return launch;
 }
 
-// The smallest cluster of which two blocks fit a multiprocessor: while the blocks of one row wait for
-// each other between its sweeps, those of the other row move data. Else the smallest that fits at
-// all; a row too long for the largest cluster is read twice. Small clusters, because a row's blocks
+// The smallest cluster of which two blocks fit a multiprocessor: while the blocks of one row wait
+// for each other between its sweeps, those of the other row move data. Else the smallest that fits
+// at all; a row too long for the largest cluster is read twice. Small clusters, as a row's blocks
 // wait for the slowest, and because fewer of the larger ones find room in the 16 to 18
 // multiprocessors of a GPC.
 inline RowLaunch chooseRowLaunch(const DeviceProperties& device, const RowShape& shape,
@@ -97,13 +103,13 @@ inline RowLaunch chooseRowLaunch(const DeviceProperties& device, const RowShape&
   return RowLaunch();
 }
 
-// Blocks of the grid. activeClusters: that the device can hold at once, as its driver says; each takes
-// a row after another, in steps of the number of clusters.
+// Blocks of the grid. activeClusters: that the device can hold at once, as its driver says; each
+// takes a row after another, in steps of the number of clusters.
 inline int64_t clusterGrid(const RowLaunch& launch, int64_t activeClusters, int64_t rows) {
   return smaller(activeClusters > 0 ? activeClusters : 1, rows) * launch.clusterSize;
 }
 
-// ---- for people ---------------------------------------------------------------------------------------
+// ---- for people --------------------------------------------------------------------------------
 inline void describe(const RowLaunch& launch, char* text, size_t size) {
   if (!launch.isCluster()) {
     std::snprintf(text, size, "two sweeps");
@@ -129,7 +135,7 @@ inline bool parseThreads(const char* text, int* threads) {
   if (!text || !*text) return true;
   char* end = nullptr;
   const long value = std::strtol(text, &end, 10);
-  if (*end != '\0' || value < kWarp || value > kResidentThreads || value % kWarp != 0) return false;
+  if (*end != '\0' || value < kWarp || value > kMostThreads || value % kWarp != 0) return false;
   *threads = static_cast<int>(value);
   return true;
 }

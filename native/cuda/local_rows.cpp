@@ -19,7 +19,7 @@ papo_status readOverride(RowLaunchOverride* asked) {
   if (!parseThreads(threads, &asked->threads))
     return fail(PAPO_INVALID_ARGUMENT,
                 "PAPO_KERNELS_CUDA_THREADS: expected a multiple of %d up to %d, got '%.40s'", kWarp,
-                kResidentThreads, threads);
+                kMostThreads, threads);
   return PAPO_OK;
 }
 

@@ -1,4 +1,4 @@
-// The way of working the rows of a local objective that launchLocalRows (rows.h) prefers where it can.
+// The way of working the rows of a local objective that launchLocalRows (rows.h) prefers.
 #pragma once
 
 #include "cuda/launch_config.h"

@@ -17,9 +17,7 @@ bool hasMasked(const papo_loss_args& a) {
   return isPresent(a.maskedLogits) || isPresent(a.maskedLogProbs);
 }
 
-bool hasSequenceRatio(const papo_objective& o) {
-  return o.ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE;
-}
+bool hasSequenceRatio(const papo_objective& o) { return o.ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE; }
 
 RowsCall rowsCall(const LossCall& call) {
   const papo_loss_args& a = call.args;

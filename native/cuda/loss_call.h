@@ -30,7 +30,7 @@ struct ResponseClips {
 struct LossMemory {
   TokenRecord<float>* records;  // [N]
   int64_t* cuSeqlens;           // [B + 1], where the caller gave them
-  int64_t* counts;              // [2 + B]: counted tokens, SFT tokens, counted tokens a response
+  int64_t* counts;              // [2 + B]: tokens and SFT tokens that count, and of each response
   TokenSums* partials;          // [chunksOf(N)]
 
   uint32_t* keys;                // [N], of an objective with a quantile
@@ -39,7 +39,7 @@ struct LossMemory {
   Threshold* klThresholds;       // [B]
   ResponseClips* responseClips;  // [B], of ratios at sequence level
 
-  TokenRows tokenRows;        // of a call with logits
+  TokenRows tokenRows;  // of a call with logits
   TokenSort sort;
   SampledEntry* entries;      // [N], with a row index
   RowStatistics* statistics;  // [N], of an objective that is not local to a token
@@ -61,7 +61,8 @@ struct LossCall {
 inline bool selectsByEntropy(const LossCall& call) { return call.memory.entropyThreshold; }
 inline bool selectsByPerception(const LossCall& call) { return call.memory.klThresholds; }
 
-// The stages, in their order; each a file. fillTokens checks masks, ids and rows.
+// The stages, in their order; each a file. fillTokens checks masks, ids and rows. Tokens are counted
+// by response only where a mean or a ratio of responses asks for it.
 papo_status fillTokens(Context& context, const LossCall& call);
 papo_status setTokenShares(Context& context, const LossCall& call);
 papo_status findThresholds(Context& context, const LossCall& call);     // Eq. 14, 16

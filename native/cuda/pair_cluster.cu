@@ -1,8 +1,8 @@
 // Rows of a local objective by thread-block clusters: each logit is read once from memory and each
 // gradient written once.
 //
-// A cluster takes a row after another, in steps of the number of clusters. Its blocks hold the row, or
-// the pair of image row and masked-image row, in shared memory (row_slots.cuh):
+// A cluster takes a row after another, in steps of the number of clusters. Its blocks hold the row,
+// or the pair of image row and masked-image row, in shared memory (row_slots.cuh):
 //   1. every warp: sums of its tiles, as these arrive
 //   2. barrier of the cluster; every block gathers the sums of all tiles
 //   3. one warp of every block: statistics, token terms, the plan of the gradient (each block for
@@ -10,9 +10,9 @@
 //   4. every warp: tile by tile into registers, the next row's into the slot, gradients to memory
 // so that memory works during 4, and for the other cluster of the multiprocessor during 2 and 3.
 //
-// Rows [rows, vocabSize], float32, float16 or bfloat16, in place or not. Tiles, sums and the order of
-// the merge are those of row_math.cuh: the same bits as by the kernels of two sweeps, whatever the
-// number of blocks, warps and clusters. Rows without tokens become 0 and are not read.
+// Rows [rows, vocabSize], float32, float16 or bfloat16, in place or not. Tiles, sums and the order
+// of the merge are those of row_math.cuh: the same bits as by the kernels of two sweeps, whatever
+// the number of blocks, warps and clusters. Rows without tokens become 0 and are not read.
 #include "cuda/cluster_occupancy.h"
 #include "cuda/local_rows.h"
 #include "cuda/row_slots.cuh"
@@ -28,15 +28,14 @@ struct LiveRow {
   int64_t row;    // all rows of the call: none is left
   int64_t token;  // sampled, of a row with one token
   bool isShared;  // by several tokens
-
-  __device__ bool isAny(const RowsCall& call) const { return row < call.rows; }
 };
 
 // By a warp: the first row with tokens of first, first + step, ...; looks at 32 at a time, since
 // padding may be most of a batch.
-__device__ LiveRow findRow(const RowsCall& call, int64_t first, int64_t step) {
-  for (;; first += kWarpLanes * step) {
-    const int64_t row = smallerOf(first + laneIndex() * step, call.rows);
+__device__ LiveRow findRow(const RowsCall& call, int64_t first, int step) {
+#pragma unroll 1
+  for (;; first += kWarpLanes * static_cast<int64_t>(step)) {
+    const int64_t row = smallerOf(first + laneIndex() * static_cast<int64_t>(step), call.rows);
     const int64_t tokens = row < call.rows ? call.tokens.count(row) : 0;
     const unsigned found = __ballot_sync(kAllLanes, tokens > 0 || row == call.rows);
     if (found == 0) continue;
@@ -47,14 +46,18 @@ __device__ LiveRow findRow(const RowsCall& call, int64_t first, int64_t step) {
   }
 }
 
-// What a block knows of its row beside the tiles. The sampled logits have two places, for rows in turn:
-// a slow block reads those of a row while a fast one is at the next.
+// What a block knows beside its tiles. Of two places rows use one in turn: a slow block may still
+// read what belongs to a row when a fast one is at the next.
 struct BlockState {
   RowWork work;
-  LiveRow next;
-  float sampled[2][2];
-  float gatheredSampled[2];  // by branch, from the block that has the tile
+  ClusterPlace place;
+  RowScale scale;
+  LiveRow rows[2];
+  int turn;
+  float sampled[2][2];       // logits, by branch, of the block that has the tile
+  float gatheredSampled[2];  // from that block
 };
+static_assert(sizeof(BlockState) <= kBlockStateBytes, "told to the host");
 
 // The sampled logits of a row: from its tiles, or where several tokens share it from memory, since
 // then no block writes before all are read.
@@ -72,140 +75,165 @@ struct ClusterBlock {
   static constexpr int kBranches = kKind == RowKind::kOne ? 1 : 2;
 
   const RowsCall& call;
-  RowScale scale;
-  int tiles;     // of a row
-  int capacity;  // slots of a block
-  RowSlots<T, kBranches> slots;
-  TileSums* sums;      // [2][capacity], for rows in turn, as peers still read those of the last
-  TileSums* gathered;  // [tiles]
-  double* squares;     // [2][capacity]
   BlockState* state;
-  int64_t cluster, clusters;
+  RowSlots<T, kBranches> slots;
 
   __device__ ClusterBlock(const RowsCall& rowsCall, unsigned char* memory)
-      : call(rowsCall), scale(RowScale::of(rowsCall.inverseTemperature)) {
-    const int blocks = static_cast<int>(clusterSize()), rank = static_cast<int>(clusterRank());
-    tiles = static_cast<int>(tilesOf(call.vocabSize));
-    capacity = (tiles + blocks - 1) / blocks;
-    cluster = blockIdx.x / blocks;
-    clusters = gridDim.x / blocks;
-    T* const slotTiles = reinterpret_cast<T*>(memory);
-    sums = reinterpret_cast<TileSums*>(slotTiles + capacity * kBranches * kTileElements);
-    gathered = sums + 2 * capacity;
-    squares = reinterpret_cast<double*>(gathered + tiles);
-    uint64_t* const bars = reinterpret_cast<uint64_t*>(squares + 2 * capacity);
-    state = reinterpret_cast<BlockState*>(bars + capacity);
-    slots = {&call, slotTiles, bars, (tiles - rank + blocks - 1) / blocks, rank, blocks};
+      : call(rowsCall),
+        state(reinterpret_cast<BlockState*>(memory)),
+        slots{rowsCall, state->place, reinterpret_cast<T*>(memory + kBlockStateBytes)} {}
+
+  // Behind slots and barriers: squares and sums of the block's own tiles, for rows in turn, and the
+  // sums of all tiles, which are copied 16 bytes at a time.
+  __device__ __forceinline__ double* squares(int turn) const {
+    return reinterpret_cast<double*>(slots.bar(state->place.capacity * (1 + turn)));
+  }
+  __device__ __forceinline__ TileSums* sums(int turn) const {
+    const int doubles = (3 * state->place.capacity + 1) / 2 * 2;
+    return reinterpret_cast<TileSums*>(slots.bar(doubles)) + turn * state->place.capacity;
+  }
+  __device__ __forceinline__ TileSums* gathered() const { return sums(2); }
+  __device__ __forceinline__ bool isLastWarp() const { return warpIndex() == warpCount() - 1; }
+  __device__ __forceinline__ bool hasRow(int turn) const {
+    return state->rows[turn].row < call.rows;
   }
 
   __device__ void run() {
-    for (int slot = warpIndex(); slot < slots.count; slot += warpCount()) slots.open(slot);
-    LiveRow live = findRow(call, cluster, clusters);
-    for (int slot = warpIndex(); slot < slots.count && live.isAny(call); slot += warpCount())
-      slots.fill(slot, live.row);
-    clearRows(cluster, live.row);
-    for (int turn = 0; live.isAny(call); turn ^= 1) {
-      readTiles(live, turn);
+    start();
+    for (int turn = 0; hasRow(turn); turn ^= 1) {
+      readTiles(turn);
       clusterSync();
-      gather(live, turn);
-      const LiveRow next = plan(live);
-      writeTiles(live, next, turn);
-      if (call.sumOfSquares) addSquares(live, turn);
-      clearRows(live.row + clusters, next.row);
-      live = next;
+      gather(turn);
+      turn = plan(turn);
+      writeTiles(turn);
+      if (call.sumOfSquares) addSquares(turn);
+      clearRows(state->rows[turn].row + state->place.clusters, state->rows[turn ^ 1].row);
     }
     clusterSync();  // a peer may still read this block's memory
   }
 
+  __device__ __forceinline__ void start() {
+    if (threadIdx.x == 0) {
+      state->place = ClusterPlace::of(call.vocabSize);
+      state->scale = RowScale::of(call.inverseTemperature);
+    }
+    __syncthreads();
+    if (isLastWarp()) findNext(state->place.cluster, 0);
+    __syncthreads();
+#pragma unroll 1
+    for (int slot = warpIndex(); slot < state->place.count; slot += warpCount()) {
+      slots.open(slot);
+      if (hasRow(0)) slots.fill(slot, state->rows[0].row);
+    }
+    clearRows(state->place.cluster, state->rows[0].row);
+  }
+
+  __device__ __forceinline__ void findNext(int64_t first, int turn) {
+    const LiveRow next = findRow(call, first, state->place.clusters);
+    if (laneIndex() != 0) return;
+    state->rows[turn] = next;
+    state->turn = turn ^ 1;
+  }
+
   // Every block copies the record, and all have it before one writes it back.
-  __device__ __forceinline__ void readTiles(const LiveRow& live, int turn) {
-    if (warpIndex() == 0) prefetchRecord(call, live.row, &state->work);
-    for (int slot = warpIndex(); slot < slots.count; slot += warpCount()) {
+  __device__ __forceinline__ void readTiles(int turn) {
+    if (warpIndex() == 0) prefetchRecord(call, state->rows[turn].row, &state->work);
+#pragma unroll 1
+    for (int slot = warpIndex(); slot < state->place.count; slot += warpCount()) {
       slots.wait(slot, turn);
       const Tile<T> image = slots.load(slot, 0);
       Tile<T> masked = image;
       if constexpr (kKind != RowKind::kOne) masked = slots.load(slot, 1);
-      tileSums<kKind>(scale, image, masked, sums + turn * capacity + slot);
-      const int64_t place = live.token - slots.startOf(slot);
+      tileSums<kKind>(state->scale, image, masked, sums(turn) + slot);
+      const int64_t place = state->rows[turn].token - slots.startOf(slot);
       if (laneIndex() < kBranches && place >= 0 && place < kTileElements)
         state->sampled[turn][laneIndex()] = toFloat(slots.at(slot, laneIndex())[place]);
     }
     if (warpIndex() == 0) __pipeline_wait_prior(0);
   }
 
-  __device__ __forceinline__ void gather(const LiveRow& live, int turn) {
-    const TileSums* const own = sums + turn * capacity;
-    for (int i = threadIdx.x; i < 2 * tiles; i += blockDim.x) {
-      const int tile = i / 2, rank = tile % slots.blocks;
-      const TileSums* const peer = clusterPeer(own + tile / slots.blocks, rank);
-      reinterpret_cast<uint4*>(gathered)[i] = reinterpret_cast<const uint4*>(peer)[i % 2];
-    }
-    if (threadIdx.x < kBranches && !live.isShared) {
-      const int rank = static_cast<int>(live.token / kTileElements % slots.blocks);
+  __device__ __forceinline__ void gather(int turn) {
+    const int blocks = state->place.blocks;
+    const uint4* const own = reinterpret_cast<const uint4*>(sums(turn));
+    uint4* const all = reinterpret_cast<uint4*>(gathered());
+#pragma unroll 1
+    for (int i = threadIdx.x; i < 2 * state->place.tiles; i += blockDim.x)
+      all[i] = *clusterPeer(own + (i / 2 / blocks * 2 + i % 2), i / 2 % blocks);
+    if (threadIdx.x < kBranches && !state->rows[turn].isShared) {
+      const int rank = static_cast<int>(state->rows[turn].token / kTileElements) % blocks;
       state->gatheredSampled[threadIdx.x] = *clusterPeer(&state->sampled[turn][threadIdx.x], rank);
     }
     __syncthreads();
   }
 
-  // Returns the row after this one. A row that tokens share is planned by one block for all, as its
-  // entries are in memory.
-  __device__ __forceinline__ LiveRow plan(const LiveRow& live) {
-    if (warpIndex() == 0 && (!live.isShared || slots.rank == 0)) planRow(live);
-    if (warpIndex() == warpCount() - 1) {
-      const LiveRow next = findRow(call, live.row + clusters, clusters);
-      if (laneIndex() == 0) state->next = next;
-    }
-    if (live.isShared) {
+  // A row that tokens share is planned by one block for all, as its entries are in memory. Returns
+  // turn, which would be spilled if it stayed in a register meanwhile.
+  __device__ __forceinline__ int plan(int turn) {
+    const bool isShared = state->rows[turn].isShared;
+    const bool isFirst = state->place.rank == 0;
+    if (warpIndex() == 0 && (isFirst || !isShared)) planRow(turn);
+    if (isLastWarp()) findNext(state->rows[turn].row + state->place.clusters, turn ^ 1);
+    if (isShared) {
       clusterSync();
-      if (threadIdx.x == 0 && slots.rank != 0)
-        state->work.plan = clusterPeer(&state->work, 0)->plan;
+      if (threadIdx.x == 0 && !isFirst) state->work.plan = clusterPeer(&state->work, 0)->plan;
     }
     __syncthreads();
-    return state->next;
+    return state->turn;
   }
 
-  __device__ __forceinline__ void planRow(const LiveRow& live) {
-    const PairSums total =
-        mergeTiles<kKind>(scale, tiles, [this](int i) -> const TileSums& { return gathered[i]; });
+  __device__ __forceinline__ void planRow(int turn) {
+    const LiveRow live = state->rows[turn];
+    const TileSums* const tiles = gathered();
+    const PairSums total = mergeTiles<kKind>(
+        state->scale, state->place.tiles, [tiles](int i) -> const TileSums& { return tiles[i]; });
     const ClusterLogits<T> logit{RowViews<T>::of(call, live.row).sampled(),
                                  live.isShared ? nullptr : state->gatheredSampled};
-    rowEpilogue<kKind>(call, scale, live.row, total, logit, slots.rank == 0, &state->work);
+    rowEpilogue<kKind>(call, state->scale, live.row, total, logit, state->place.rank == 0,
+                       &state->work);
   }
 
-  __device__ __forceinline__ void writeTiles(const LiveRow& live, const LiveRow& next, int turn) {
+  __device__ __forceinline__ void writeTiles(int turn) {
     const RowPlan& plan = state->work.plan;
-    const RowViews<T> out = RowViews<T>::of(call, live.row);
-    for (int slot = warpIndex(); slot < slots.count; slot += warpCount()) {
-      const int64_t start = slots.startOf(slot);
+#pragma unroll 1
+    for (int slot = warpIndex(); slot < state->place.count; slot += warpCount()) {
       Tile<T> image = emptyTile<T>(), masked = image;
       if (plan.isTogether || plan.flowsToImage) image = slots.load(slot, 0);
       if constexpr (kKind != RowKind::kOne) {
         if (plan.isTogether || plan.flowsToMasked) masked = slots.load(slot, 1);
       }
-      if (next.isAny(call)) slots.fill(slot, next.row);
-      const double square = gradientOfTile<kKind>(plan, start, &image, &masked);
-      if (plan.writesImage) out.imageGrad.store(start, call.vocabSize, image);
+      if (hasRow(turn ^ 1)) slots.fill(slot, state->rows[turn ^ 1].row);
+      const double square = gradientOfTile<kKind>(plan, slots.startOf(slot), &image, &masked);
+      if (plan.writesImage) store(call.logitsGrad, turn, slot, image);
       if constexpr (kKind != RowKind::kOne) {
-        if (plan.writesMasked) out.maskedGrad.store(start, call.vocabSize, masked);
+        if (plan.writesMasked) store(call.maskedLogitsGrad, turn, slot, masked);
       }
-      if (plan.sumOfSquares && laneIndex() == 0) squares[turn * capacity + slot] = square;
+      if (plan.sumOfSquares && laneIndex() == 0) squares(turn)[slot] = square;
     }
   }
 
-  __device__ __forceinline__ void addSquares(const LiveRow& live, int turn) {
+  __device__ __forceinline__ void store(const RowTensor& tensor, int turn, int slot,
+                                        const Tile<T>& tile) const {
+    RowView<T>::of(tensor, state->rows[turn].row).store(slots.startOf(slot), call.vocabSize, tile);
+  }
+
+  __device__ __forceinline__ void addSquares(int turn) {
     clusterSync();
-    if (slots.rank != 0 || warpIndex() != 0) return;
-    double* const row = reinterpret_cast<double*>(gathered);
+    const int blocks = state->place.blocks, tiles = state->place.tiles;
+    if (state->place.rank != 0 || warpIndex() != 0) return;
+    double* const all = reinterpret_cast<double*>(gathered());
+#pragma unroll 1
     for (int i = laneIndex(); i < tiles; i += kWarpLanes)
-      row[i] = *clusterPeer(squares + turn * capacity + i / slots.blocks, i % slots.blocks);
-    const double sum = mergeSquares(row, tiles);
-    if (laneIndex() == 0) call.records[call.tokens.at(live.row, 0)].sumOfSquares = sum;
+      all[i] = *clusterPeer(squares(turn) + i / blocks, i % blocks);
+    const double sum = mergeSquares(all, tiles);
+    if (laneIndex() == 0) call.records[call.tokens.at(state->rows[turn].row, 0)].sumOfSquares = sum;
   }
 
   __device__ __forceinline__ void clearRows(int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row += clusters) {
+#pragma unroll 1
+    for (int64_t row = first; row < end; row += state->place.clusters) {
       const RowViews<T> out = RowViews<T>::of(call, row);
-      for (int slot = warpIndex(); slot < slots.count; slot += warpCount()) {
+#pragma unroll 1
+      for (int slot = warpIndex(); slot < state->place.count; slot += warpCount()) {
         const int64_t start = slots.startOf(slot);
         if (out.imageGrad.data) out.imageGrad.store(start, call.vocabSize, emptyTile<T>());
         if (out.maskedGrad.data) out.maskedGrad.store(start, call.vocabSize, emptyTile<T>());
@@ -217,12 +245,11 @@ struct ClusterBlock {
 #endif
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(kResidentThreads, 1)
+__global__ void __launch_bounds__(residentThreads(sizeof(T), kKind == RowKind::kOne ? 1 : 2), 1)
     pairClusterKernel(const __grid_constant__ RowsCall call) {
 #if PAPO_HAS_BULK_COPIES
   if (call.error->key != 0) return;
   PAPO_SHARED_DYNAMIC(unsigned char, memory);
-  static_assert(sizeof(BlockState) <= kBlockStateBytes, "told to the host");
   ClusterBlock<kKind, T>(call, memory).run();
 #endif
 }

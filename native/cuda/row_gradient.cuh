@@ -22,10 +22,10 @@ __device__ __forceinline__ float branchValue(const BranchConstants& k, float x) 
 
 // Adds the squares of the elements to *squares where kSquares.
 template <bool kEntropy, bool kSquares, class T>
-__device__ __forceinline__ void branchTile(const BranchConstants k, Tile<T>* tile,
-                                           float* squares) {
+__device__ __forceinline__ void branchTile(const BranchConstants k, Tile<T>* tile, float* squares) {
 #pragma unroll
   for (int w = 0; w < Tile<T>::kWords; ++w) {
+    pace<T>(w);
     float values[Word<T>::kElements];
 #pragma unroll
     for (int i = 0; i < Word<T>::kElements; ++i) {
@@ -51,6 +51,9 @@ struct PairValue {
   float image, masked;
 };
 
+// Stands for -inf where 0 times it must be 0.
+constexpr float kFarLog2Prob = -1e30f;
+
 // S = {v : x' > -inf}; kHoles: the tile may have elements outside it.
 //   dz  = p (slope u + (sharedConstant + d (u - u') in S, constant outside))
 //   dz' = p' (slope' u' + constant') - d p 1_S
@@ -62,7 +65,7 @@ __device__ __forceinline__ PairValue exactValue(const BranchConstants& image,
   const float rawMaskedU = log2Prob(masked, maskedX);
   const float maskedU = clampExponent(rawMaskedU);
   const float p = expOf2(u), maskedP = expOf2(maskedU);
-  const float far = kHoles && rawMaskedU < -1e30f ? -1e30f : rawMaskedU;
+  const float far = kHoles && rawMaskedU < kFarLog2Prob ? kFarLog2Prob : rawMaskedU;
   const bool isShared = !kHoles || maskedX != -INFINITY;
   const float inside = __fmaf_rn(kl.differenceSlope, __fadd_rn(u, -far), kl.sharedConstant);
   const float constant = isShared ? inside : image.constant;
@@ -80,12 +83,13 @@ __device__ __forceinline__ void exactTile(const RowPlan& plan, Tile<T>* image, T
   float imageSquares = 0, maskedSquares = 0;
 #pragma unroll
   for (int w = 0; w < Tile<T>::kWords; ++w) {
+    pace<T>(w);
     float values[kElements], maskedValues[kElements];
 #pragma unroll
     for (int i = 0; i < kElements; ++i) {
-      const PairValue value = exactValue<kHoles>(
-          imageConstants, maskedConstants, kl, Word<T>::element(image->word(w), i),
-          Word<T>::element(masked->word(w), i));
+      const PairValue value = exactValue<kHoles>(imageConstants, maskedConstants, kl,
+                                                 Word<T>::element(image->word(w), i),
+                                                 Word<T>::element(masked->word(w), i));
       values[i] = value.image;
       maskedValues[i] = value.masked;
       if (kSquares) imageSquares = __fmaf_rn(value.image, value.image, imageSquares);
@@ -98,21 +102,22 @@ __device__ __forceinline__ void exactTile(const RowPlan& plan, Tile<T>* image, T
   *squares = (plan.flowsToImage ? imageSquares : 0) + (plan.flowsToMasked ? maskedSquares : 0);
 }
 
-// Whether an element of the warp is -inf. A NaN may be passed over: it has made the plan NaN.
+// Whether an element of the warp is -inf or so low that its log-prob may not enter a product. A NaN
+// may be passed over: it has made the plan NaN.
 template <class T>
-__device__ __forceinline__ bool hasHoles(const Tile<T>& tile) {
+__device__ __forceinline__ bool hasHoles(const BranchConstants& k, const Tile<T>& tile) {
   uint32_t smallest = tile.word(0);
 #pragma unroll
   for (int i = 1; i < Tile<T>::kWords; ++i) smallest = Word<T>::smaller(smallest, tile.word(i));
-  const float min = fminf(Word<T>::element(smallest, 0),
-                          Word<T>::element(smallest, Word<T>::kElements - 1));
-  return __any_sync(kAllLanes, min == -INFINITY) != 0;
+  const float min =
+      fminf(Word<T>::element(smallest, 0), Word<T>::element(smallest, Word<T>::kElements - 1));
+  return __any_sync(kAllLanes, log2Prob(k, min) < kFarLog2Prob) != 0;
 }
 
 template <bool kSquares, class T>
 __device__ __forceinline__ void exactTile(const RowPlan& plan, Tile<T>* image, Tile<T>* masked,
                                           float* squares) {
-  if (hasHoles(*masked))
+  if (hasHoles(plan.masked, *masked))
     exactTile<true, kSquares>(plan, image, masked, squares);
   else
     exactTile<false, kSquares>(plan, image, masked, squares);
@@ -144,6 +149,7 @@ __device__ __forceinline__ EntryRange entriesOfTile(const RowPlan& plan, int64_t
 template <RowKind kKind, class T>
 __device__ __forceinline__ void dropSampled(EntryRange entries, int64_t start, Tile<T>* image,
                                             Tile<T>* masked) {
+#pragma unroll 1
   for (const SampledEntry* entry = entries.begin; entry != entries.end; ++entry) {
     putElement(image, static_cast<int>(entry->token - start), -INFINITY);
     if constexpr (kKind != RowKind::kOne)
@@ -154,9 +160,10 @@ __device__ __forceinline__ void dropSampled(EntryRange entries, int64_t start, T
 // Puts their own gradients, computed in double, into their places. Returns the squares of these, which
 // are added in double: one may be larger than all other elements of the row together.
 template <RowKind kKind, class T>
-__device__ __forceinline__ double putSampled(const RowPlan& plan, EntryRange entries,
-                                             int64_t start, Tile<T>* image, Tile<T>* masked) {
+__device__ __forceinline__ double putSampled(const RowPlan& plan, EntryRange entries, int64_t start,
+                                             Tile<T>* image, Tile<T>* masked) {
   double squares = 0;
+#pragma unroll 1
   for (const SampledEntry* entry = entries.begin; entry != entries.end; ++entry) {
     const int place = static_cast<int>(entry->token - start);
     const double element = plan.flowsToImage ? entry->element : 0;
@@ -199,8 +206,8 @@ __device__ __forceinline__ void gradientOfOthers(const RowPlan& plan, Tile<T>* i
 // masked is not looked at where kind is kOne; branches that plan neither flows to nor takes together
 // need not be loaded.
 template <RowKind kKind, class T>
-__device__ __forceinline__ double gradientOfTile(const RowPlan& plan, int64_t start,
-                                                 Tile<T>* image, Tile<T>* masked) {
+__device__ __forceinline__ double gradientOfTile(const RowPlan& plan, int64_t start, Tile<T>* image,
+                                                 Tile<T>* masked) {
   const EntryRange entries = entriesOfTile(plan, start);
   dropSampled<kKind>(entries, start, image, masked);
   float squares = 0;

@@ -11,7 +11,7 @@ namespace papo::cuda {
 namespace {
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, kGradientBlocks)
     rowGradientsKernel(const __grid_constant__ RowsCall call) {
   if (call.error->key != 0) return;
   PAPO_SHARED_DYNAMIC(unsigned char, bytes);

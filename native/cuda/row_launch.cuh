@@ -13,6 +13,14 @@ inline unsigned rowThreads(int64_t vocabSize) {
   return static_cast<unsigned>(smallerOf((tilesOf(vocabSize) + 3) / 4, 8)) * kWarpLanes;
 }
 
+// Blocks that a multiprocessor is to hold of kernels that write gradients: two, of 128 registers a
+// thread. nvcc 13.0 spills some of those for 10.0, where one block is let have more.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int kGradientBlocks = 1;
+#else
+constexpr int kGradientBlocks = 2;
+#endif
+
 // More rows than a grid takes are reached by the loop in the kernel.
 inline unsigned rowBlocks(int64_t rows) {
   return static_cast<unsigned>(smallerOf(rows, int64_t{1} << 24));

@@ -10,7 +10,8 @@ namespace papo::cuda {
 namespace {
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(256) localRowsKernel(const __grid_constant__ RowsCall call) {
+__global__ void __launch_bounds__(256, kGradientBlocks)
+    localRowsKernel(const __grid_constant__ RowsCall call) {
   if (call.error->key != 0) return;
   PAPO_SHARED_DYNAMIC(unsigned char, bytes);
   const RowMemory memory = RowMemory::at(bytes);
@@ -23,8 +24,7 @@ __global__ void __launch_bounds__(256) localRowsKernel(const __grid_constant__ R
       continue;
     }
     if (warpIndex() == 0) prefetchRecord(call, row, memory.work);
-    const PairSums sums =
-        sweepSums<kKind>(scale, views, call.vocabSize, Reuse::kSoon, memory);
+    const PairSums sums = sweepSums<kKind>(scale, views, call.vocabSize, Reuse::kSoon, memory);
     if (warpIndex() == 0)
       rowEpilogue<kKind>(call, scale, row, sums, views.sampled(), true, memory.work);
     __syncthreads();

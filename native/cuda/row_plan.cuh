@@ -68,14 +68,13 @@ struct SampledLogits {
 // By one warp: lanes 0 and 1 take a branch each, since a logarithm in double takes its time.
 template <RowKind kKind, class Logits>
 __device__ __forceinline__ void rowStatistics(const RowScale& scale, const PairSums& sums,
-                                              int64_t id, const Logits& logit,
-                                              RowStatistics* out) {
+                                              int64_t id, const Logits& logit, RowStatistics* out) {
   const int lane = laneIndex();
   if (lane == 0) out->image = branchStatistics(sums.image, logit(0, id), scale.inverseTemperature);
   if (lane == 1)
-    out->masked = kKind == RowKind::kOne ? BranchStatistics()
-                                         : branchStatistics(sums.masked, logit(1, id),
-                                                            scale.inverseTemperature);
+    out->masked = kKind == RowKind::kOne
+                      ? BranchStatistics()
+                      : branchStatistics(sums.masked, logit(1, id), scale.inverseTemperature);
   __syncwarp();
   if (lane == 0) {
     out->exactKl = 0;
@@ -97,9 +96,8 @@ __device__ __forceinline__ BranchConstants branchConstants(const BranchStatistic
                                                            double constant, double slope,
                                                            const RowScale& scale) {
   const double inverse = scale.inverseTemperature;
-  return {product(statistics.max, 1 / inverse), scale.toLog2,
-          product(statistics.logSum, -kLog2E), product(constant, inverse),
-          product(slope, inverse * kLn2)};
+  return {product(statistics.max, 1 / inverse), scale.toLog2, product(statistics.logSum, -kLog2E),
+          product(constant, inverse), product(slope, inverse * kLn2)};
 }
 
 // By one lane. entries: what the row's tokens sampled; their elements are set.
@@ -120,8 +118,7 @@ __device__ inline void setPlan(const RowsCall& call, const RowScale& scale,
   plan->writesImage = call.logitsGrad.data != nullptr;
   plan->writesMasked = call.maskedLogitsGrad.data != nullptr;
   plan->flowsToImage = plan->writesImage && terms.flowsToImage;
-  plan->flowsToMasked =
-      plan->writesMasked && call.objective.maskedGradient && terms.flowsToMasked;
+  plan->flowsToMasked = plan->writesMasked && call.objective.maskedGradient && terms.flowsToMasked;
   plan->sumOfSquares = call.sumOfSquares;
   plan->entryCount = entryCount;
   plan->entries = entries;

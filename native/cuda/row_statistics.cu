@@ -33,8 +33,7 @@ __device__ void writeTokens(const RowsCall& call, const RowScale& scale, int64_t
 }
 
 template <RowKind kKind, class T>
-__global__ void __launch_bounds__(256)
-    rowStatisticsKernel(const __grid_constant__ RowsCall call) {
+__global__ void __launch_bounds__(256) rowStatisticsKernel(const __grid_constant__ RowsCall call) {
   if (call.error->key != 0) return;
   PAPO_SHARED_DYNAMIC(unsigned char, bytes);
   const RowMemory memory = RowMemory::at(bytes);
@@ -42,8 +41,7 @@ __global__ void __launch_bounds__(256)
   for (int64_t row = blockIdx.x; row < call.rows; row += gridDim.x) {
     if (call.tokens.count(row) == 0) continue;
     const RowViews<T> views = RowViews<T>::of(call, row);
-    const PairSums sums =
-        sweepSums<kKind>(scale, views, call.vocabSize, Reuse::kLast, memory);
+    const PairSums sums = sweepSums<kKind>(scale, views, call.vocabSize, Reuse::kLast, memory);
     if (warpIndex() == 0) {
       const int64_t id = call.tokens.id(call.tokens.at(row, 0));
       RowStatistics* const statistics = &memory.work->statistics;

@@ -55,29 +55,33 @@ __device__ __forceinline__ float warpMaximum(float x) {
   return __int_as_float(orderedBits(__reduce_max_sync(kAllLanes, ordered)));
 }
 
-// Which of n sums a lane holds after reduceScatter.
-__host__ __device__ constexpr int scatteredIndex(int n, int lane, int mask = kWarpLanes / 2) {
-  if (n == 1) return 0;
-  const int half = (n + 1) / 2;
-  const int within = scatteredIndex(half, lane, mask / 2);
-  return (lane & mask) != 0 && within + half < n ? within + half : within;
+// Which of N sums a lane holds after reduceScatter.
+template <int N, int kMask = kWarpLanes / 2>
+__host__ __device__ constexpr int scatteredIndex(int lane) {
+  if constexpr (N == 1) {
+    return 0;
+  } else {
+    constexpr int kHalf = (N + 1) / 2;
+    const int within = scatteredIndex<kHalf, kMask / 2>(lane);
+    return (lane & kMask) != 0 && within + kHalf < N ? within + kHalf : within;
+  }
 }
 
-// The first lane that holds sum k, and all lanes that are first for theirs.
-__host__ __device__ constexpr int scatteredLane(int n, int k) {
-  int lane = 0;
-  while (scatteredIndex(n, lane) != k) ++lane;
-  return lane;
-}
-__host__ __device__ constexpr uint32_t scatteredLanes(int n) {
+// The lanes that are the first to hold a sum, one for each.
+template <int N>
+__host__ __device__ constexpr uint32_t scatteredLanes() {
   uint32_t lanes = 0;
-  for (int k = 0; k < n; ++k) lanes |= uint32_t{1} << scatteredLane(n, k);
+  for (int k = 0; k < N; ++k) {
+    int lane = 0;
+    while (scatteredIndex<N>(lane) != k) ++lane;
+    lanes |= uint32_t{1} << lane;
+  }
   return lanes;
 }
 
 // Sums N values over the lanes of a warp, each by the same butterfly whatever N; while there are
 // values left to share out, the two lanes of a step halve them, so that 4 sums take 18 instructions
-// instead of 40. A lane gets sum scatteredIndex(N, lane).
+// instead of 40. A lane gets sum scatteredIndex<N>(lane).
 template <int N, int kMask = kWarpLanes / 2, class Real>
 __device__ __forceinline__ Real reduceScatter(Real* values) {
   if constexpr (kMask == 0) {
@@ -224,8 +228,8 @@ __device__ __forceinline__ void tileSums(const RowScale& scale, const Tile<T>& i
       sumBranch(masked, maskedExtremes, scale.toLog2, sums + 2);
   }
   const float mine = reduceScatter<kSums>(sums);
-  constexpr uint32_t kWriters = scatteredLanes(kSums);
-  if (kWriters >> laneIndex() & 1) out->sums[scatteredIndex(kSums, laneIndex())] = mine;
+  constexpr uint32_t kWriters = scatteredLanes<kSums>();
+  if (kWriters >> laneIndex() & 1) out->sums[scatteredIndex<kSums>(laneIndex())] = mine;
   if (laneIndex() == 0) {
     out->imageMax = extremes.max;
     out->maskedMax = maskedExtremes.max;
@@ -261,6 +265,7 @@ template <RowKind kKind, class TileAt>
 __device__ __forceinline__ PairSums mergeTiles(const RowScale& scale, int count,
                                                const TileAt& tile) {
   float max = -FLT_MAX, maskedMax = -FLT_MAX;
+#pragma unroll 1
   for (int i = laneIndex(); i < count; i += kWarpLanes) {
     max = largerOrNan(max, tile(i).imageMax);
     if (kKind != RowKind::kOne) maskedMax = largerOrNan(maskedMax, tile(i).maskedMax);
@@ -268,6 +273,7 @@ __device__ __forceinline__ PairSums mergeTiles(const RowScale& scale, int count,
   PairSums total;
   total.image.max = warpMaximum(max);
   if (kKind != RowKind::kOne) total.masked.max = warpMaximum(maskedMax);
+#pragma unroll 1
   for (int i = laneIndex(); i < count; i += kWarpLanes) {
     PairSums part = pairSums<kKind>(tile(i));
     movePair(&part, total.image.max, total.masked.max, scale.inverseTemperature);

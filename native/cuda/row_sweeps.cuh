@@ -76,6 +76,7 @@ __device__ __forceinline__ PairSums sweepSums(const RowScale& scale, const RowVi
   for (int64_t first = 0; first < tiles; first += kGroupTiles) {
     const int count = static_cast<int>(smallerOf(tiles - first, kGroupTiles));
     if (first > 0) __syncthreads();
+#pragma unroll 1
     for (int i = warpIndex(); i < count; i += warpCount()) {
       const int64_t start = (first + i) * kTileElements;
       const Tile<T> image = row.image.load(start, vocabSize, reuse);
@@ -85,8 +86,8 @@ __device__ __forceinline__ PairSums sweepSums(const RowScale& scale, const RowVi
     }
     __syncthreads();
     if (warpIndex() != 0) continue;
-    const PairSums group = mergeTiles<kKind>(
-        scale, count, [&](int i) -> const TileSums& { return memory.sums[i]; });
+    const PairSums group =
+        mergeTiles<kKind>(scale, count, [&](int i) -> const TileSums& { return memory.sums[i]; });
     if (first == 0)
       total = group;
     else
@@ -106,8 +107,7 @@ template <RowKind kKind, class T>
 __device__ __forceinline__ double sweepTile(const RowPlan& plan, const RowViews<T>& row,
                                             int64_t start, int64_t vocabSize) {
   Tile<T> image = emptyTile<T>(), masked = image;
-  if (plan.isTogether || plan.flowsToImage)
-    image = row.image.load(start, vocabSize, Reuse::kLast);
+  if (plan.isTogether || plan.flowsToImage) image = row.image.load(start, vocabSize, Reuse::kLast);
   if constexpr (kKind != RowKind::kOne) {
     if (plan.isTogether || plan.flowsToMasked)
       masked = row.masked.load(start, vocabSize, Reuse::kLast);
@@ -139,9 +139,9 @@ __device__ __forceinline__ double sweepGradient(const RowViews<T>& row, int64_t 
     const int count = static_cast<int>(smallerOf(tiles - first, kGroupTiles));
     // A warp takes the tiles that it had in the first sweep.
     const int rounds = (count - warpIndex() + warpCount() - 1) / warpCount();
+#pragma unroll 1
     for (int i = warpIndex() + (rounds - 1) * warpCount(); i >= 0; i -= warpCount()) {
-      const double squares =
-          sweepTile<kKind>(plan, row, (first + i) * kTileElements, vocabSize);
+      const double squares = sweepTile<kKind>(plan, row, (first + i) * kTileElements, vocabSize);
       if (plan.sumOfSquares && laneIndex() == 0) memory.squares[i] = squares;
     }
     if (!plan.sumOfSquares) continue;
@@ -157,6 +157,7 @@ template <class T>
 __device__ __forceinline__ void clearRow(const RowViews<T>& row, int64_t vocabSize) {
   const Tile<T> zeros = emptyTile<T>();
   const int64_t tiles = tilesOf(vocabSize);
+#pragma unroll 1
   for (int64_t i = warpIndex(); i < tiles; i += warpCount()) {
     if (row.imageGrad.data) row.imageGrad.store(i * kTileElements, vocabSize, zeros);
     if (row.maskedGrad.data) row.maskedGrad.store(i * kTileElements, vocabSize, zeros);

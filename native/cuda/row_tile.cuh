@@ -23,10 +23,11 @@ constexpr int kLaneVectors = kTileElements / kWarpLanes / kVectorElements<T>;
 __device__ __forceinline__ int laneIndex() { return static_cast<int>(threadIdx.x) % kWarpLanes; }
 __device__ __forceinline__ int warpIndex() { return static_cast<int>(threadIdx.x) / kWarpLanes; }
 
-// 2^x by the special function unit: relative error at most 2^-22, 0 below 2^-126, NaN for NaN.
+// 2^x by the special function unit: relative error at most 2^-22, exactly 1 for 0, 0 below 2^-126, NaN
+// for NaN.
 __device__ __forceinline__ float expOf2(float x) {
 #ifdef SIMT_EMU
-  const float y = simt::noisy(exp2f(x));
+  const float y = x == 0 ? 1 : simt::noisy(exp2f(x));
   return y < FLT_MIN ? 0 : y;
 #else
   float y;
@@ -137,6 +138,13 @@ struct Tile {
   }
 };
 
+// At word w of an unrolled loop over a tile: every eight elements the lanes meet. That costs an
+// instruction and keeps nvcc from taking a whole tile apart at once, for which it spilled registers.
+template <class T>
+__device__ __forceinline__ void pace(int w) {
+  if (w * Word<T>::kElements % 8 == 0) __syncwarp();
+}
+
 // Puts a value into the place of one element of the warp's tile.
 template <class T>
 __device__ __forceinline__ void putElement(Tile<T>* tile, int place, float value) {
@@ -144,14 +152,13 @@ __device__ __forceinline__ void putElement(Tile<T>* tile, int place, float value
   const int vector = place / kVectorElements<T>;
   if (vector % kWarpLanes != laneIndex()) return;
   const int word = vector / kWarpLanes * 4 + place % kVectorElements<T> / kElements;
+  const float values[2] = {value, value};
+  const uint32_t inserted =
+      kElements == 1 ? 0xffffffffu : 0xffffu << (place % kElements * 16);  // bits of the element
+  const uint32_t bits = Word<T>::pack(values) & inserted;
 #pragma unroll
-  for (int w = 0; w < Tile<T>::kWords; ++w) {
-    float values[kElements];
-#pragma unroll
-    for (int i = 0; i < kElements; ++i)
-      values[i] = i == place % kElements ? value : Word<T>::element(tile->word(w), i);
-    if (w == word) tile->setWord(w, Word<T>::pack(values));
-  }
+  for (int w = 0; w < Tile<T>::kWords; ++w)
+    if (w == word) tile->setWord(w, (tile->word(w) & ~inserted) | bits);
 }
 
 // How soon a row is read again: kLast reads leave the caches first.
@@ -208,8 +215,8 @@ __device__ __forceinline__ Tile<T> loadTile(const T* tile, int64_t count, bool i
     const uint4* const vectors = reinterpret_cast<const uint4*>(tile) + laneIndex();
 #pragma unroll
     for (int k = 0; k < Tile<T>::kVectors; ++k)
-      out.vectors[k] = reuse == Reuse::kLast ? __ldcs(vectors + k * kWarpLanes)
-                                             : vectors[k * kWarpLanes];
+      out.vectors[k] =
+          reuse == Reuse::kLast ? __ldcs(vectors + k * kWarpLanes) : vectors[k * kWarpLanes];
     return out;
   }
 #pragma unroll

@@ -11,8 +11,8 @@ __global__ void __launch_bounds__(kTokenThreads) readTokens(LogProbsCall call) {
   if (!mayCheck(call.error)) return;
   const papo_tensor& mask = call.args.responseMask;
   forEachToken(call.sort.tokens, [&](int64_t token) {
-    const bool counts = !isPresent(mask) ||
-                        readMaskValue(mask, token, Finding::responseMask, call.error);
+    const bool counts =
+        !isPresent(mask) || readMaskValue(mask, token, Finding::responseMask, call.error);
     readTokenOfRow(call.sort, token, counts, call.error);
   });
   if (!isCheckDone(call.error)) return;

@@ -119,10 +119,9 @@ __device__ Threshold thresholdOf(const LossCall& call, const Segment& segment, d
 __global__ void __launch_bounds__(kThreads) findEntropyThreshold(LossCall call) {
   if (call.error->key != 0) return;
   PAPO_SHARED_ARRAY(Shared, s, 1);
-  const Threshold threshold =
-      thresholdOf(call, {call.memory.keys, 0, call.responses.rows},
-                  1 - call.options.topEntropyFraction, s,
-                  [&](int64_t i) { return call.memory.records[i].inputs.entropy; });
+  const Threshold threshold = thresholdOf(
+      call, {call.memory.keys, 0, call.responses.rows}, 1 - call.options.topEntropyFraction, s,
+      [&](int64_t i) { return call.memory.records[i].inputs.entropy; });
   if (threadIdx.x == 0) *call.memory.entropyThreshold = threshold;
 }
 

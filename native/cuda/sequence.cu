@@ -48,8 +48,7 @@ __device__ void evaluateResponse(const LossCall& call, int64_t response, double*
   high = blockSum(high, scratch);
   low = blockSum(low, scratch);
   forEachOfResponse(call, response, [&](int64_t, TokenRecord<float>* record) {
-    if (record->counts)
-      record->slopes.logProb += static_cast<float>(slope / count) * ratio.slope;
+    if (record->counts) record->slopes.logProb += static_cast<float>(slope / count) * ratio.slope;
   });
   if (threadIdx.x == 0) call.memory.responseClips[response] = {high / count, low / count};
 }

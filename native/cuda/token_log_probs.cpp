@@ -9,8 +9,7 @@ namespace {
 
 LogProbsCall layOut(Arena* arena, const papo_token_log_probs_args& args, DeviceError* error) {
   LogProbsCall call{args, {}, {}, error};
-  call.sort =
-      TokenSort::layOut(arena, {args.logits, args.tokens, args.rowIndex}, &call.tokenRows);
+  call.sort = TokenSort::layOut(arena, {args.logits, args.tokens, args.rowIndex}, &call.tokenRows);
   return call;
 }
 

@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(kScanThreads)
   for (int64_t first = 0; first <= sort.matrixRows; first += kScanThreads) {
     const int64_t row = first + threadIdx.x;
     const bool exists = row <= sort.matrixRows;
-    const long long end = before + blockInclusiveScan<long long>(
-                                       exists ? sort.rows.starts[row] : 0, totals);
+    const long long end =
+        before + blockInclusiveScan<long long>(exists ? sort.rows.starts[row] : 0, totals);
     if (exists) sort.rows.starts[row] = end;
     if (threadIdx.x == kScanThreads - 1) last[0] = end;
     __syncthreads();
@@ -35,8 +35,7 @@ __global__ void __launch_bounds__(kThreads) placeTokens(TokenSort sort, const De
   for (int64_t token = blockIdx.x * int64_t{kThreads} + threadIdx.x; token < sort.tokens;
        token += gridDim.x * int64_t{kThreads}) {
     if (sort.rows.ids[token] < 0) continue;
-    auto* end =
-        reinterpret_cast<unsigned long long*>(sort.rows.starts + sort.rows.rows[token]);
+    auto* end = reinterpret_cast<unsigned long long*>(sort.rows.starts + sort.rows.rows[token]);
     sort.unordered[atomicAdd(end, ~0ull) - 1] = token;
   }
 }

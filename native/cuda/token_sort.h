@@ -10,8 +10,8 @@ namespace papo::cuda {
 
 // Workspace of a call with logits; by value to the kernels.
 struct TokenSort {
-  TokenRows::Arrays rows{};       // starts: of each row the number of its tokens, before the sort
-  int64_t* unordered = nullptr;   // [N], with a row index: tokens by row, in any order within it
+  TokenRows::Arrays rows{};      // starts: of each row the number of its tokens, before the sort
+  int64_t* unordered = nullptr;  // [N], with a row index: tokens by row, in any order within it
   int64_t tokens = 0, matrixRows = 0, vocabSize = 0;
   const int32_t *callerIds = nullptr, *callerRows = nullptr;  // the arguments; rows may be null
 

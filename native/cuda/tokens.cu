@@ -20,7 +20,8 @@ __global__ void __launch_bounds__(kTokenThreads) evaluateRecords(LossCall call) 
 
 papo_status evaluateTokens(Context& context, const LossCall& call) {
   const dim3 grid(workBlocks(call.responses.rows, kTokenThreads));
-  PAPO_CUDA_TRY("papo_loss", launch(evaluateRecords, grid, kTokenThreads, 0, context.stream(), call));
+  PAPO_CUDA_TRY("papo_loss",
+                launch(evaluateRecords, grid, kTokenThreads, 0, context.stream(), call));
   return PAPO_OK;
 }
 

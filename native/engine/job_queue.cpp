@@ -1,11 +1,13 @@
 #include "engine/job_queue.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <new>
 #include <utility>
 
 #include "cpu/spin.h"
+#include "papo.h"
 
 namespace papo {
 namespace {
@@ -13,17 +15,27 @@ namespace {
 // About 100 microseconds: a caller that awaits each call before the next is back by then.
 constexpr int kSpins = 10000;
 
+// Never deleted, and reachable, so that it is no leak.
+std::map<int32_t, JobQueue*>* queues = nullptr;
+
+// Registered after the runtime of CUDA has registered its own end, and so called before it: node's
+// process.exit() runs no hook of an environment's.
+void stopDevices() {
+  for (const auto& [device, queue] : *queues)
+    if (device != PAPO_CPU) queue->stop();
+}
+
 }  // namespace
 
 JobQueue* JobQueue::ofDevice(int32_t device) {
   static std::mutex mutex;
-  // Never deleted, and reachable, so that it is no leak.
-  static std::map<int32_t, JobQueue*>* queues = nullptr;
+  static bool stopsAtExit = false;
   const std::lock_guard<std::mutex> lock(mutex);
   try {
     if (!queues) queues = new std::map<int32_t, JobQueue*>;
     JobQueue*& queue = (*queues)[device];
     if (!queue) queue = new JobQueue;
+    if (device != PAPO_CPU && !stopsAtExit) stopsAtExit = std::atexit(stopDevices) == 0;
     return queue;
   } catch (const std::bad_alloc&) {
     return nullptr;
@@ -67,6 +79,20 @@ void JobQueue::giveUp(const void* owner) {
                                 [owner](const auto& job) { return job->owner() == owner; }),
                  waiting_.end());
   finished_.wait(lock, [&] { return running_ != owner; });
+}
+
+void JobQueue::stop() {
+  if (thread_.get_id() == std::this_thread::get_id()) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // At the end of the process, where what jobs hold may be gone already.
+    for (std::unique_ptr<Job>& job : waiting_) job.release();
+    waiting_.clear();
+    stopping_ = true;
+    isIdle_ = false;
+  }
+  arrived_.notify_all();
+  if (thread_.joinable()) thread_.join();
 }
 
 void JobQueue::serve() {

@@ -33,7 +33,8 @@ class Job {
 class JobQueue {
  public:
   // Of a device, for as long as the process lives: it is never destroyed, so that no order of
-  // destruction at exit matters. Null where there is no memory for another.
+  // destruction at exit matters. Null where there is no memory for another. With a CUDA device
+  // exit() waits for the job that runs, because the runtime of CUDA ends there.
   static JobQueue* ofDevice(int32_t device);
 
   JobQueue() = default;
@@ -50,6 +51,8 @@ class JobQueue {
   // Destroys the owner's jobs that wait and returns once none of them runs: nothing that belongs to
   // the owner is used afterwards.
   void giveUp(const void* owner);
+  // Returns once no job runs; none will any more. Those that wait are neither run nor destroyed.
+  void stop();
 
  private:
   void serve();

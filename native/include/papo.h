@@ -172,12 +172,13 @@ PAPO_API papo_status papo_objective_validate(const papo_objective* objective);
  * free. Freed in the order of the stream of the engine that frees, any of the device. */
 PAPO_API papo_status papo_memory_allocate(papo_engine* engine, size_t bytes, void** data);
 PAPO_API papo_status papo_memory_free(papo_engine* engine, void* data);
-/* Host memory that the device copies from and to without a detour. */
+/* Host memory that every device copies from and to without a detour. No copy may be under way when it
+ * is freed. */
 PAPO_API papo_status papo_memory_allocate_pinned(papo_engine* engine, size_t bytes, void** data);
 PAPO_API papo_status papo_memory_free_pinned(papo_engine* engine, void* data);
-/* Between any two of device and host memory. Returns when it is queued; with ordinary host memory,
- * when that may be used again. A copy from the device to host memory is complete after
- * papo_engine_synchronize. */
+/* Between any two of device and host memory that do not overlap. Returns when it is queued; with
+ * ordinary host memory, when that may be used again, which waits for all that was queued before. A copy
+ * from the device to host memory is complete after papo_engine_synchronize. */
 PAPO_API papo_status papo_memory_copy(papo_engine* engine, void* to, const void* from,
                                       size_t bytes);
 PAPO_API papo_status papo_memory_set(papo_engine* engine, void* data, uint8_t value, size_t bytes);
@@ -190,7 +191,8 @@ PAPO_API papo_status papo_memory_require(papo_engine* engine, const void* data, 
 /* Memory shared with another process on the same machine, without a copy. The handle of an
  * allocation's start and the offset in it travel; memory of papo_memory_allocate cannot be shared,
  * that of papo_memory_allocate_shareable and of cudaMalloc (PyTorch's) can. The exporter keeps it
- * alive until every importer has closed it. */
+ * alive until every importer, which is another process, has closed it. Freeing it waits for the
+ * device. */
 typedef struct papo_ipc_memory {
   size_t size;
   uint8_t handle[64]; /* cudaIpcMemHandle_t */
@@ -203,8 +205,9 @@ PAPO_API papo_status papo_ipc_export(papo_engine* engine, const void* data, papo
 PAPO_API papo_status papo_ipc_open(papo_engine* engine, const papo_ipc_memory* memory, void** data);
 PAPO_API papo_status papo_ipc_close(papo_engine* engine, void* data);
 
-/* A point in a stream. Events of one engine may be waited for by any other of the device; elapsed
- * gives milliseconds between two that have passed. */
+/* A point in a stream, recorded by engines of the device that it was created on; any engine may wait
+ * for it from then on. It may outlive its engines. elapsed gives milliseconds between two of one device
+ * that have passed. */
 typedef struct papo_event papo_event;
 PAPO_API papo_status papo_event_create(papo_engine* engine, papo_event** event);
 PAPO_API void papo_event_destroy(papo_event* event);

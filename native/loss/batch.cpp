@@ -36,8 +36,9 @@ papo_status Batch<Real>::fillRecord(int64_t row, int64_t response, bool response
     PAPO_TRY(readMask({"responseMask", &args_.responseMask}, row, &masks.counts));
   if (isPresent(args_.sftMask) && args_.sftMask.rows == responses_.rows)
     PAPO_TRY(readMask({"sftMask", &args_.sftMask}, row, &masks.isSft));
-  new (records_ + row) TokenRecord<Real>(newRecord<Real>(
-      args_, objective_.paddingInAuxiliaryTerms != 0, responses_, {row, response}, masks));
+  auto* record = new (records_ + row) TokenRecord<Real>;
+  setMasks(masks, objective_.paddingInAuxiliaryTerms != 0, record);
+  readInputs(args_, responses_, {row, response}, record);
   return PAPO_OK;
 }
 
@@ -61,10 +62,11 @@ void Batch<Real>::countTokens() {
 template <class Real>
 void Batch<Real>::setShares() {
   const Denominators d = denominators(objective_, size_);
+  const CommonShares<Real> common = commonShares<Real>(d);
   for (int64_t b = 0; b < responses_.count; ++b) {
     const double policy = policyShare(objective_, d, countedTokens(b));
     for (int64_t row = responses_.begin(b); row < responses_.end(b); ++row)
-      papo::setShares(objective_, d, policy, &records_[row]);
+      papo::setShares(objective_, common, policy, &records_[row]);
   }
 }
 

@@ -2,8 +2,7 @@
 
 namespace papo {
 
-papo_status checkLogProbsArguments(const papo_engine* engine,
-                                   const papo_token_log_probs_args* a) {
+papo_status checkLogProbsArguments(const papo_engine* engine, const papo_token_log_probs_args* a) {
   PAPO_TRY(requireArgs(engine, a));
   if (!(a->temperature > 0) || a->temperature > 1e30)
     return fail(PAPO_INVALID_OPTION, "temperature: expected a finite number > 0, got %g",

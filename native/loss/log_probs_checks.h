@@ -7,7 +7,8 @@
 namespace papo {
 
 // Pointers, shapes, dtypes and overlaps.
-papo_status checkLogProbsArguments(const papo_engine* engine, const papo_token_log_probs_args* args);
+papo_status checkLogProbsArguments(const papo_engine* engine,
+                                   const papo_token_log_probs_args* args);
 
 // That no argument lies in the workspace.
 papo_status requireOwnWorkspace(const papo_token_log_probs_args& args, const void* workspace,

@@ -25,8 +25,7 @@ template <class Real>
 void reduceBatch(const papo_objective& objective, const Batch<Real>& batch,
                  const MetricsContext& context, double* metrics) {
   TokenSums sums;
-  for (int64_t row = 0; row < batch.responses().rows; ++row)
-    sums.merge(TokenSums::of(batch[row]));
+  for (int64_t row = 0; row < batch.responses().rows; ++row) sums.merge(TokenSums::of(batch[row]));
   if (objective.ratioLevel == PAPO_RATIO_LEVEL_SEQUENCE) sumClippedShares(batch, &sums);
   writeMetrics(objective, context, sums, metrics);
 }

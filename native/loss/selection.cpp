@@ -13,8 +13,7 @@ Real quantile(Real* values, int64_t count, double level) {
   std::nth_element(values, values + rank.below, values + count);
   const Real low = values[rank.below];
   if (rank.toNext == 0) return low;
-  return interpolated(low, *std::min_element(values + rank.below + 1, values + count),
-                      rank.toNext);
+  return interpolated(low, *std::min_element(values + rank.below + 1, values + count), rank.toNext);
 }
 
 namespace {
@@ -40,9 +39,7 @@ template <class Real>
 void selectByPerception(const papo_objective& objective, const TokenObjective<Real>& o,
                         Batch<Real>* batch, Real* scratch) {
   Batch<Real>& tokens = *batch;
-  const auto weightedKl = [&](int64_t row) {
-    return weightedPerceptionKl(o, tokens[row].inputs);
-  };
+  const auto weightedKl = [&](int64_t row) { return weightedPerceptionKl(o, tokens[row].inputs); };
   for (int64_t b = 0; b < tokens.responses().count; ++b) {
     const int64_t begin = tokens.responses().begin(b), end = tokens.responses().end(b);
     int64_t count = 0;

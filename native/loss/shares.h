@@ -36,9 +36,8 @@ PAPO_HOST_DEVICE double policyDenominator(const papo_objective& o, double tokens
 PAPO_HOST_DEVICE Denominators denominators(const papo_objective& o, const BatchSize& size) {
   Denominators d;
   d.tokens = denominator(static_cast<double>(size.tokens), o.countEpsilon);
-  d.sft = o.sftNormalizer > 0
-              ? o.sftNormalizer
-              : denominator(static_cast<double>(size.sftTokens), o.countEpsilon);
+  d.sft = o.sftNormalizer > 0 ? o.sftNormalizer
+                              : denominator(static_cast<double>(size.sftTokens), o.countEpsilon);
   d.policy = policyDenominator(o, d.tokens, static_cast<double>(size.responses));
   const bool sharesNormalizer = o.reduction == PAPO_REDUCTION_TOKEN && o.normalizer > 0;
   d.auxiliary = o.tokenNormalizer > 0 ? o.tokenNormalizer : static_cast<double>(size.rows);
@@ -58,18 +57,28 @@ PAPO_HOST_DEVICE double policyShare(const papo_objective& o, const Denominators&
              : share;
 }
 
+// Of every token, in the means that are not divided by the responses.
 template <class Real>
-PAPO_HOST_DEVICE void setShares(const papo_objective& o, const Denominators& d, double policyShare,
-                                TokenRecord<Real>* record) {
+struct CommonShares {
+  Real auxiliary, entropy, maskedEntropy, sft;
+};
+template <class Real>
+PAPO_HOST_DEVICE CommonShares<Real> commonShares(const Denominators& d) {
+  return {Real(1 / d.auxiliary), Real(1 / d.entropy), Real(1 / d.maskedEntropy), Real(1 / d.sft)};
+}
+
+template <class Real>
+PAPO_HOST_DEVICE void setShares(const papo_objective& o, const CommonShares<Real>& common,
+                                double policyShare, TokenRecord<Real>* record) {
   TokenShares<Real>& share = record->shares;
   if (record->counts) {
     share.policy = share.perception = Real(policyShare);
-    share.entropy = Real(1 / d.entropy);
-    share.maskedEntropy = Real(1 / d.maskedEntropy);
-    share.sft = record->isSft ? Real(1 / d.sft) : Real(0);
+    share.entropy = common.entropy;
+    share.maskedEntropy = common.maskedEntropy;
+    share.sft = record->isSft ? common.sft : Real(0);
   }
   if (o.paddingInAuxiliaryTerms)
-    share.perception = share.entropy = share.maskedEntropy = Real(1 / d.auxiliary);
+    share.perception = share.entropy = share.maskedEntropy = common.auxiliary;
 }
 
 // Entropy shares again, over the keptTokens that topEntropyFraction has chosen.

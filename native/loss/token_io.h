@@ -29,6 +29,15 @@ PAPO_HOST_DEVICE int64_t elementOf(const papo_tensor& tensor, const Responses& r
 }
 
 template <class Real>
+PAPO_HOST_DEVICE void setMasks(TokenMasks masks, bool paddingContributes,
+                               TokenRecord<Real>* record) {
+  record->counts = masks.counts;
+  record->contributes = masks.counts || paddingContributes;
+  record->isSft = masks.counts && masks.isSft;
+}
+
+// After the masks.
+template <class Real>
 PAPO_HOST_DEVICE void readInputs(const papo_loss_args& a, const Responses& responses,
                                  TokenPlace place, TokenRecord<Real>* record) {
   TokenInputs<Real>& in = record->inputs;
@@ -52,19 +61,6 @@ PAPO_HOST_DEVICE void readInputs(const papo_loss_args& a, const Responses& respo
     in.advantage = valueAt(a.advantages, Real(0));
     in.tokenWeight = valueAt(a.tokenWeights, Real(1));
   }
-}
-
-// The record of a token whose masks have been read; shares are left for later.
-template <class Real>
-PAPO_HOST_DEVICE TokenRecord<Real> newRecord(const papo_loss_args& a, bool paddingContributes,
-                                             const Responses& responses, TokenPlace place,
-                                             TokenMasks masks) {
-  TokenRecord<Real> record{};
-  record.counts = masks.counts;
-  record.contributes = masks.counts || paddingContributes;
-  record.isSft = masks.counts && masks.isSft;
-  readInputs(a, responses, place, &record);
-  return record;
 }
 
 // Every value that a call may ask for of a token; 0 of one that does not contribute.

@@ -88,8 +88,7 @@ extern "C" papo_status papo_token_log_probs(papo_engine* engine,
   using namespace papo;
   PAPO_TRY(checkLogProbsArguments(engine, args));
 #if PAPO_WITH_CUDA
-  if (engine->isCuda())
-    return cuda::tokenLogProbs(*engine->cuda, *args, workspace, workspaceBytes);
+  if (engine->isCuda()) return cuda::tokenLogProbs(*engine->cuda, *args, workspace, workspaceBytes);
 #endif
   Arena sizes(nullptr);
   Workspace::layOut(&sizes, *args);

@@ -53,7 +53,8 @@ struct TokenSums {
     ownMaskedEntropy += next.ownMaskedEntropy;
     ratioMin = next.ratioMin < ratioMin ? next.ratioMin : ratioMin;
     ratioMax = next.ratioMax > ratioMax ? next.ratioMax : ratioMax;
-    perceptionKlMax = next.perceptionKlMax > perceptionKlMax ? next.perceptionKlMax : perceptionKlMax;
+    perceptionKlMax =
+        next.perceptionKlMax > perceptionKlMax ? next.perceptionKlMax : perceptionKlMax;
     clippedHigh += next.clippedHigh;
     clippedLow += next.clippedLow;
     dualClipped += next.dualClipped;

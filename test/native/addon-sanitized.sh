@@ -1,5 +1,6 @@
 #!/bin/bash
-# The addon under sanitizers, in a copy of the tree: test/native/addon-sanitized.sh address | thread
+# The addon under sanitizers: test/native/addon-sanitized.sh address | thread [simt]
+# The CPU engine in a copy of the tree; with simt the CUDA engine on the emulator of test/simt.
 #
 # Node itself is not built with them. Leaks are not looked for, since Node leaves much behind at its
 # end (test/leaks does that); races inside of Node and V8 are not reported.
@@ -26,12 +27,19 @@ case $1 in
     ;;
 esac
 
-git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$folder"
-cp -a dist "$folder"
-ln -s "$root/node_modules" "$folder/node_modules"
-cd "$folder"
-CXXFLAGS="$flags -g -O1 -fno-omit-frame-pointer" LDFLAGS="$flags" npm run --silent build:gyp
-printf 'race:%s\n' v8:: node:: uv_ >suppressions
+if [ "${2:-}" = simt ]; then
+  npm run --silent build:simt -- "$1"
+  export PAPO_KERNELS_ADDON=$root/build/simt-$1/papo_kernels.node
+  tests='cuda-[a-z]+'
+else
+  git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$folder"
+  cp -a dist "$folder"
+  ln -s "$root/node_modules" "$folder/node_modules"
+  cd "$folder"
+  PAPO_KERNELS_CUDA=0 CXXFLAGS="$flags -g -O1 -fno-omit-frame-pointer" LDFLAGS="$flags" \
+    npm run --silent build:gyp
+fi
+printf 'race:%s\n' v8:: node:: uv_ >"$folder/suppressions"
 
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1
 export UBSAN_OPTIONS=print_stacktrace=1

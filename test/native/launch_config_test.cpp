@@ -33,7 +33,7 @@ void isSound(const DeviceProperties& properties, const RowShape& shape, const Ro
   CHECK(launch.sharedBytes <= properties.sharedPerBlock);
   CHECK(blocks >= 1);
   CHECK(blocks * (launch.sharedBytes + kReservedBytes) <= properties.sharedPerMultiprocessor);
-  CHECK(blocks * launch.threads <= kResidentThreads);
+  CHECK(blocks * launch.threads <= shape.residentThreads());
   CHECK(launch.threads % kWarp == 0 && launch.threads >= kWarp);
   CHECK(launch.threads <= launch.slots * kWarp);
 }
@@ -59,9 +59,9 @@ struct Expected {
 
 void onHopper() {
   const Expected table[] = {
-      {{151936, 2, 2}, 8, 256, 2}, {{151936, 2, 1}, 4, 256, 2}, {{151936, 4, 2}, 8, 512, 1},
+      {{151936, 2, 2}, 8, 256, 2}, {{151936, 2, 1}, 4, 256, 2}, {{151936, 4, 2}, 8, 320, 1},
       {{151936, 4, 1}, 8, 256, 2}, {{128256, 2, 2}, 8, 256, 2}, {{32000, 2, 2}, 2, 256, 2},
-      {{32000, 2, 1}, 1, 256, 2},  {{4096, 2, 1}, 1, 128, 4},   {{1, 4, 2}, 1, 32, 16},
+      {{32000, 2, 1}, 1, 256, 2},  {{4096, 2, 1}, 1, 128, 4},   {{1, 4, 2}, 1, 32, 10},
       {{1000000, 2, 2}, 0, 0, 0},  {{262144, 2, 2}, 8, 512, 1}, {{262144, 4, 2}, 0, 0, 0},
   };
   for (const Expected& e : table) {

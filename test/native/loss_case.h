@@ -262,8 +262,7 @@ struct LossRun {
     if (objective.sftCoef != 0) args.sftMask = placed.on(maskView(in.sftMask));
     args.metrics = placed.on(view(metrics, PAPO_METRIC_COUNT, 1, 1, PAPO_FLOAT64));
     args.logitsGrad = inPlace ? args.logits : placed.on(matrix(logitsGrad, in));
-    args.maskedLogitsGrad =
-        inPlace ? args.maskedLogits : placed.on(matrix(maskedLogitsGrad, in));
+    args.maskedLogitsGrad = inPlace ? args.maskedLogits : placed.on(matrix(maskedLogitsGrad, in));
     args.outLogProbs = placed.on(vectorView(logProbs));
     args.outMaskedLogProbs = placed.on(vectorView(maskedLogProbs));
     args.outEntropies = placed.on(vectorView(entropies));

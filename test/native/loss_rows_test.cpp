@@ -403,7 +403,8 @@ Scores score(papo_engine* engine, const LossInputs& in) {
   papo_token_log_probs_args args{};
   args.size = sizeof args;
   args.temperature = 0.7;
-  args.logits = placed.on(view(logits.data(), in.matrixRows(), in.vocabSize, in.vocabSize, PAPO_BFLOAT16));
+  args.logits =
+      placed.on(view(logits.data(), in.matrixRows(), in.vocabSize, in.vocabSize, PAPO_BFLOAT16));
   args.tokens = placed.on(view(in.tokens.data(), in.rows(), 1, 1, PAPO_INT32));
   if (!in.rowIndex.empty())
     args.rowIndex = placed.on(view(in.rowIndex.data(), in.rows(), 1, 1, PAPO_INT32));

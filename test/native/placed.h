@@ -42,7 +42,8 @@ class Placed {
   // The same view of the device's copy of its memory; views with the same data share it.
   papo_tensor on(papo_tensor tensor) {
     if (!tensor.data || !isCuda(engine_)) return tensor;
-    const auto elements = static_cast<size_t>((tensor.rows - 1) * tensor.rowStride + tensor.columns);
+    const auto elements =
+        static_cast<size_t>((tensor.rows - 1) * tensor.rowStride + tensor.columns);
     Copy& copy = copies_[tensor.data];
     if (!copy.data) {
       copy.bytes = elements * papo::dtypeBytes(tensor.dtype);

@@ -13,7 +13,7 @@ trap 'rm -rf "$folder"' EXIT
 copy_sources "$folder"
 (
   cd "$folder"
-  CC=clang CXX=clang++ PAPO_KERNELS_BUILD=source npm run install
+  CC=clang CXX=clang++ PAPO_KERNELS_BUILD=source PAPO_KERNELS_CUDA=0 npm run install
 )
 node test/packaging/bits.mjs >"$folder/g++.txt"
 export PAPO_KERNELS_PREBUILD=$folder

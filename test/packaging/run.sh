@@ -266,7 +266,7 @@ source_gcc() {
   for file in "$work"/unloadable/package/prebuilds/*/*.node; do echo 'not a binary' >"$file"; done
   tar -czf "$work/unloadable.tgz" -C "$work/unloadable" package
   gcc_only "$work/gcc" "$(node_of "$node_major")"
-  export PATH=$work/gcc
+  export PATH=$work/gcc PAPO_KERNELS_CUDA=0 # a toolkit would be found off the PATH too
   fails command -v cmake ninja nvcc clang
   npm install --prefer-offline "$work/unloadable.tgz"
   was_built
@@ -283,7 +283,7 @@ source_blocked() {
     skip 'no npm 12 on the registry'
   ln -sf ../package/bin/npm-cli.js "$work/npm12/bin/npm"
   chmod +x "$work/npm12/package/bin/npm-cli.js"
-  export PATH=$work/npm12/bin:$node:$PATH
+  export PATH=$work/npm12/bin:$node:$PATH PAPO_KERNELS_CUDA=0
   npm --version | grep '^12\.'
   consumer
   npm install --prefer-offline "$work/source.tgz"
@@ -295,8 +295,9 @@ source_blocked() {
   works
 }
 
-# Asked for, although a prebuilt binary loads; with a CUDA toolkit, real or a stand-in that is
-# complete for scripts/find-cuda.js.
+# Asked for, although a prebuilt binary loads; with a toolkit that is complete for
+# scripts/find-cuda.js and cannot compile, so that the build without CUDA takes its place. A build
+# with a real one is that of the checkout.
 source_nvcc() {
   local node toolkit=$work/toolkit package
   node=$(node_of 22) || skip 'no Node 22 here and none on the registry'
@@ -304,29 +305,26 @@ source_nvcc() {
   printf '#!/bin/sh\nexit 1\n' >"$toolkit/bin/nvcc"
   chmod +x "$toolkit/bin/nvcc"
   touch "$toolkit/lib64/libcudart_static.a"
-  export PATH=$node:$PATH
-  if ! command -v nvcc; then export PATH=$toolkit/bin:$PATH; fi
+  export PATH=$node:$PATH CUDA_HOME=$toolkit
   consumer
-  PAPO_KERNELS_BUILD=source npm install --prefer-offline "$work/prebuilt.tgz"
+  PAPO_KERNELS_BUILD=source npm install --prefer-offline --foreground-scripts \
+    "$work/prebuilt.tgz" 2>&1 | tee "$work/nvcc.log"
+  grep 'the build with CUDA failed' "$work/nvcc.log"
   was_built
   works
+  consumer
+  PAPO_KERNELS_CUDA=1 fails npm install --prefer-offline "$work/prebuilt.tgz"
+  unset CUDA_HOME
   find_cuda "$toolkit"
 }
 
-# $1: a complete toolkit. It is found where there is CUDA source, and only there.
+# $1: a complete toolkit.
 find_cuda() {
-  local copy=$work/with-cuda output
-  cp -r "$work/source/package" "$copy"
-  if grep -q '"cuda_files": \[\]' "$copy/native/sources.gypi"; then
-    [ -z "$(CUDA_HOME=$1 node "$copy/scripts/find-cuda.js")" ]
-    output=$(PAPO_KERNELS_CUDA=1 fails node "$copy/scripts/find-cuda.js" 2>&1)
-    grep 'no CUDA source in this version' <<<"$output"
-    sed -i 's/"cuda_files": \[\]/"cuda_files": ["x.cu"]/' "$copy/native/sources.gypi"
-  fi
-  [ "$(CUDA_HOME=$1 node "$copy/scripts/find-cuda.js")" = "$1" ]
-  [ "$(CUDA_HOME= PATH=$1/bin:$PATH node "$copy/scripts/find-cuda.js")" = "$1" ]
-  [ -z "$(CUDA_HOME=$1 PAPO_KERNELS_CUDA=0 node "$copy/scripts/find-cuda.js")" ]
-  PAPO_KERNELS_CUDA=2 fails node "$copy/scripts/find-cuda.js"
+  local script=$work/source/package/scripts/find-cuda.js
+  [ "$(CUDA_HOME=$1 node "$script")" = "$1" ]
+  [ "$(CUDA_HOME= PATH=$1/bin:$PATH node "$script")" = "$1" ]
+  [ -z "$(CUDA_HOME=$1 PAPO_KERNELS_CUDA=0 node "$script")" ]
+  PAPO_KERNELS_CUDA=2 fails node "$script"
 }
 
 # --- the table ------------------------------------------------------------------------------------

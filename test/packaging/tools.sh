@@ -9,9 +9,12 @@ packages() {
   [ ${#missing[@]} -eq 0 ] && return
   local root=()
   [ "$(id -u)" -eq 0 ] || root=(sudo)
-  "${root[@]}" apt-get update -q
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-    "${missing[@]}"
+  ( # one at a time: the lanes of .ci/run both install
+    flock 9
+    "${root[@]}" apt-get update -q
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy \
+      --no-install-recommends "${missing[@]}"
+  ) 9>"${TMPDIR:-/tmp}/papo-packages.lock"
 }
 
 # $1: a folder of its own for an addon, since a build removes the one that is there.
@@ -20,9 +23,9 @@ copy_sources() {
   ln -s "$PWD/node_modules" "$1/node_modules"
 }
 
-# $1: a folder below build/; then options of CMake. All tests, no warnings.
+# $1: a folder below build/; then options of CMake. All tests, no warnings; of the CPU.
 native_tests() {
-  cmake -S . -B "build/$1" -DPAPO_TESTS=ON -DPAPO_WERROR=ON "${@:2}"
+  cmake -S . -B "build/$1" -DPAPO_TESTS=ON -DPAPO_WERROR=ON -DPAPO_KERNELS_CUDA=0 "${@:2}"
   cmake --build "build/$1" --parallel "$(nproc)"
   ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel "$(nproc)"
 }

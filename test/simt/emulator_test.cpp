@@ -75,6 +75,9 @@ void show(const std::string& log) {
 }
 
 void runAll(const char* self) {
+  // The first report is enough, and the names of functions take longer than the case.
+  setenv("TSAN_OPTIONS", "halt_on_error=1:symbolize=0", 1);
+  setenv("ASAN_OPTIONS", "symbolize=0", 1);
   const std::string log = std::string(self) + ".log";
   for (const Case& one : allCases()) {
     bool found = false;

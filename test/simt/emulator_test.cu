@@ -97,7 +97,7 @@ __global__ void turnAround(int* out, bool synchronise) {
   PAPO_SHARED_ARRAY(int, s, 128);
   s[threadIdx.x] = threadIdx.x;
   if (synchronise) __syncthreads();
-  out[threadIdx.x] = s[127 - threadIdx.x];
+  out[blockIdx.x * 128 + threadIdx.x] = s[127 - threadIdx.x];
 }
 
 // The array is used again: without the barrier at the end a fast warp overwrites it.
@@ -185,6 +185,7 @@ __global__ void unwrittenShared(int* out) {
 __global__ void unsetLocal(int* out) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
   int sum;
   for (int i = 0; i < 8; i++) sum += out[threadIdx.x + i];
   out[threadIdx.x + kHalf] = sum;
@@ -264,7 +265,7 @@ std::vector<Case> blockCases() {
        [](const int* d) { return all(d, 128, other); }},
       {"exchange in a block", nowhere,
        [](int* d) { return launch(turnAround, 4, 128, 0, nullptr, d, true); },
-       [](const int* d) { return all(d, 128, mirror); }},
+       [](const int* d) { return all(d, 512, [](int i) { return mirror(i % 128); }); }},
       {"missing __syncthreads", everywhere,
        [](int* d) { return launch(turnAround, 1, 128, 0, nullptr, d, false); },
        [](const int* d) { return all(d, 128, mirror); }},

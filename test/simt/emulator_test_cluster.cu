@@ -55,7 +55,7 @@ __global__ void loads(int* out, LoadFault fault) {
     if (fault != noReuseFence) fenceAsync();
     __syncthreads();
   }
-  out[t] = sum;
+  out[blockIdx.x * 128 + t] = sum;
 }
 bool loadsAreRight(const int* out) {
   return all(out, 128, [](int t) { return 7 * (3 * kHalf + 3 * kSlot + 3 * ((t * 5) % kSlot)); });
@@ -170,7 +170,7 @@ std::vector<Case> clusterCases() {
        [](const int* d) { return all(d, 128, [](int t) { return 127 - t; }); }},
       {"mbarrier of too many arrivals", everywhere,
        [](int* d) { return launch(manyArrivals, 1, 128, 0, nullptr, d, 129); }, nullptr},
-      {"mbarrier of too few arrivals", thread,
+      {"mbarrier of too few arrivals", everywhere,
        [](int* d) { return launch(manyArrivals, 1, 128, 0, nullptr, d, 100); },
        [](const int* d) { return all(d, 128, [](int t) { return 127 - t; }); }},
       {"bulk stores", nowhere, runStores<rightStore>, storesAreRight},

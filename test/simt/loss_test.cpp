@@ -4,6 +4,7 @@
 
 #include "../native/check.h"
 #include "loss/objective_table.h"
+#include "options.h"
 #include "token_case.h"
 
 using namespace papo_test;
@@ -15,7 +16,8 @@ using OnCpu = TokenRun<float>;
 using Exact = TokenRun<double>;
 
 struct Engines {
-  Engine cuda = openEngine("cuda"), cpu = openEngine("portable"), reference = openEngine("reference");
+  Engine cuda = openEngine("cuda"), cpu = openEngine("portable"),
+         reference = openEngine("reference");
 };
 
 // Equal, or both NaN, or the same infinity, or as close as this.
@@ -35,8 +37,8 @@ void checkClose(const OnDevice& got, const TokenRun<Real>& expected, double tole
   for (int i = 0; i < kOutputs; ++i)
     for (size_t t = 0; t < got.outputs[i].size(); ++t) {
       const double a = got.outputs[i][t], b = expected.outputs[i][t];
-      std::snprintf(checkContext, sizeof checkContext, "output %d of token %zu: %.9g, expected %.9g",
-                    i, t, a, b);
+      std::snprintf(checkContext, sizeof checkContext,
+                    "output %d of token %zu: %.9g, expected %.9g", i, t, a, b);
       CHECK(isClose(a, b, tolerance));
     }
   checkContext[0] = 0;
@@ -120,9 +122,14 @@ void selectionOfHardValues(const Engines& engines) {
 void awkwardSizes(const Engines& engines) {
   papo_objective selecting = withSelection(0.3, 0.4);
   selecting.ratioLevel = PAPO_RATIO_LEVEL_SEQUENCE;
-  const std::vector<int64_t> shapes[] = {
-      {1}, {31}, {255}, {256}, {257}, {1025}, std::vector<int64_t>(300, 1),
-      std::vector<int64_t>(40, 0)};
+  const std::vector<int64_t> shapes[] = {{1},
+                                         {31},
+                                         {255},
+                                         {256},
+                                         {257},
+                                         {1025},
+                                         std::vector<int64_t>(300, 1),
+                                         std::vector<int64_t>(40, 0)};
   for (std::vector<int64_t> lengths : shapes) {
     if (lengths[0] == 0) lengths.back() = 3;  // nothing but empty responses before one
     for (const papo_objective& o : {profile("papoExact"), profile("gspo"), selecting})
@@ -170,14 +177,34 @@ void manyTokens(const Engines& engines) {
   }
 }
 
+// Whatever the order in which blocks and threads take turns.
+void sameBitsInAnyOrder(const Engines& engines) {
+  const simt::Options asked = simt::options();
+  const TokenCase c = TokenCase::random(12, {300, 0, 1, 900, 2, 33, 700});
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    const papo_objective o = randomObjective(seed);
+    simt::options().order = simt::Order::forward;
+    const OnDevice expected(engines.cuda.get(), c, o);
+    CHECK(expected.status == PAPO_OK);
+    for (simt::Order order : {simt::Order::reverse, simt::Order::random}) {
+      simt::options().order = order;
+      simt::options().seed = seed;
+      CHECK(sameBits(OnDevice(engines.cuda.get(), c, o), expected));
+    }
+  }
+  simt::options() = asked;
+}
+
 // A response has the bits it has alone, given the batch's denominators.
 void responsesAreIndependent(const Engines& engines) {
   const TokenCase c = TokenCase::random(8, {300, 300});
   TokenCase first = c;
   first.cuSeqlens = {0, 300};
   const auto cut = [](auto* values, size_t count) {
-    if (values->size() > 2) values->resize(count);
-    else values->resize(values->size() / 2);
+    if (values->size() > 2)
+      values->resize(count);
+    else
+      values->resize(values->size() / 2);
   };
   for (auto* v : {&first.logProbs, &first.maskedLogProbs, &first.entropies, &first.maskedEntropies,
                   &first.exactKl, &first.oldLogProbs, &first.refLogProbs, &first.advantages,
@@ -192,7 +219,8 @@ void responsesAreIndependent(const Engines& engines) {
     o.tokenNormalizer = 700;
     const OnDevice whole(engines.cuda.get(), c, o), alone(engines.cuda.get(), first, o);
     for (int i = 0; i < kOutputs; ++i)
-      CHECK(std::memcmp(whole.outputs[i].data(), alone.outputs[i].data(), 300 * sizeof(float)) == 0);
+      CHECK(std::memcmp(whole.outputs[i].data(), alone.outputs[i].data(), 300 * sizeof(float)) ==
+            0);
   }
 }
 
@@ -246,6 +274,7 @@ int main() {
   nothingCounts(engines);
   notANumber(engines);
   manyTokens(engines);
+  sameBitsInAnyOrder(engines);
   responsesAreIndependent(engines);
   badMasks(engines);
   workspaceIsChecked(engines);

@@ -1,5 +1,5 @@
-// The cluster kernel gives the bits of the two sweeps, which rows_test holds against the formulas: for
-// every size of cluster and number of threads, in several orders of the threads.
+// The cluster kernel gives the bits of the two sweeps, which rows_test holds against the formulas:
+// for every size of cluster and number of threads, in several orders of the threads.
 #include <cstdlib>
 
 #include "../native/check.h"
@@ -46,7 +46,7 @@ int32_t dtypeOf<papo::BFloat16>() {
   return PAPO_BFLOAT16;
 }
 
-// ---- what a launch leaves ------------------------------------------------------------------------
+// ---- what a launch leaves ----------------------------------------------------------------------
 
 template <class T>
 struct Results {
@@ -148,7 +148,7 @@ void compare(const RowsShape& shape, const Results<T>& a, const Results<T>& b) {
   CHECK(a.isPaddingIntact() && b.isPaddingIntact());
 }
 
-// ---- launches ------------------------------------------------------------------------------------
+// ---- launches ----------------------------------------------------------------------------------
 
 struct Launch {
   int clusterSize, threads;
@@ -191,7 +191,7 @@ int launchesGiveSameBits(Rows<T>& rows, const Variant& variant, const Launch (&l
   return count;
 }
 
-// ---- cases ---------------------------------------------------------------------------------------
+// ---- cases -------------------------------------------------------------------------------------
 
 constexpr RowKind kKinds[] = {RowKind::kOne, RowKind::kPair, RowKind::kExactPair};
 
@@ -359,7 +359,7 @@ void orders() {
   simt::options().order = simt::Order::forward;
 }
 
-// ---- the choice ----------------------------------------------------------------------------------
+// ---- the choice --------------------------------------------------------------------------------
 
 // launchLocalRows with what the environment asks for.
 papo_status chosen(const char* variable, const char* value, Results<float>* out) {
@@ -397,17 +397,17 @@ void environment() {
 int main() {
   engine = openEngine();
   if (!CHECK(engine)) return finish();
+  environment();
+  earlierFinding();
+  badRows();
+  sharedRows();
+  skippedRows();
   sizes<float>();
   sizes<papo::Float16>();
   sizes<papo::BFloat16>();
   alignments<float>();
   alignments<papo::BFloat16>();
   objectives();
-  skippedRows();
-  badRows();
-  sharedRows();
-  earlierFinding();
-  environment();
   orders();
   realVocabulary<papo::BFloat16>(RowKind::kExactPair, 151936, 2);
   realVocabulary<papo::BFloat16>(RowKind::kOne, 151936, 2);

@@ -119,51 +119,65 @@ double roundingOf(int dtype, double value) {
   return std::ldexp(size, -24);
 }
 
-// As test/native/vocab_rows_test.cpp has it for the CPU engine.
-bool gradientWithin(double got, double expected, double terms, double logP, int dtype) {
-  if (expected == 0 && terms == 0) return got == 0;
-  const double far = std::max(logP, -90.0);
-  const double tolerance =
-      (2e-6 + 2.5e-7 * -far) * terms + 1.01 * roundingOf(dtype, expected) + 1e-36;
-  return within(got, expected, tolerance, &worst[dtype].gradient);
+// p = 2^u has the absolute error of u, which is rounded to float32, as relative one; below 2^-126 it may
+// be 0. 1 - p of the sampled element has the error of its log-prob. As in vocab_rows_test.cpp.
+double errorOf(double terms, double logP, double sampledMass) {
+  if (terms == 0 && sampledMass == 0) return 0;
+  return (2e-6 + 2.5e-7 * -std::max(logP, -90.0)) * terms + 5e-7 * sampledMass + 1e-36;
+}
+
+bool gradientWithin(double got, double expected, double error, int dtype) {
+  if (error == 0) return got == expected;
+  return within(got, expected, error + 1.01 * roundingOf(dtype, expected), &worst[dtype].gradient);
 }
 
 // oracles: of every token of the row.
+struct ExpectedElement {
+  double image = 0, imageError = 0, masked = 0, maskedError = 0;
+
+  ExpectedElement(const std::vector<OraclePair>& oracles, const RowSlopes& slopes, size_t v) {
+    for (const OraclePair& oracle : oracles) {
+      const OracleElement e = oracle.element(slopes, v);
+      const double hot = static_cast<int64_t>(v) == oracle.token ? oracle.inverseTemperature : 0;
+      const double logP = oracle.image.logP[v];
+      image += e.image;
+      imageError += errorOf(e.imageTerms, logP, hot * std::fabs(slopes.logProb) * std::exp(logP));
+      if (oracle.masked.p.empty()) continue;
+      const double maskedLogP = oracle.masked.logP[v];
+      masked += e.masked;
+      maskedError += errorOf(e.maskedTerms, std::min(logP, maskedLogP),
+                             hot * std::fabs(slopes.maskedLogProb) * std::exp(maskedLogP));
+    }
+  }
+  double squares() const { return image * image + masked * masked; }
+  double squaresError() const {
+    return (2 * std::fabs(image) + imageError) * imageError +
+           (2 * std::fabs(masked) + maskedError) * maskedError + 2e-6 * squares();
+  }
+};
+
 template <class T>
 bool rowGradientWithin(const Results<T>& got, int64_t row, const std::vector<OraclePair>& oracles,
                        const RowSlopes& slopes, int dtype, double squares) {
-  double expectedSquares = 0, terms = 0;
-  bool right = true;
-  const OraclePair& first = oracles[0];
-  const bool isPair = !first.masked.p.empty();
-  for (size_t v = 0; v < first.image.p.size() && right; ++v) {
-    OracleElement sum;
-    for (const OraclePair& oracle : oracles) {
-      const OracleElement e = oracle.element(slopes, v);
-      sum.image += e.image;
-      sum.imageTerms += e.imageTerms;
-      sum.masked += e.masked;
-      sum.maskedTerms += e.maskedTerms;
-    }
-    const double logP = first.image.logP[v];
-    const double far = isPair ? std::min(logP, first.masked.logP[v]) : logP;
-    const auto at = static_cast<int64_t>(v);
-    right = gradientWithin(static_cast<double>(got.grad.get(row, at)), sum.image, sum.imageTerms,
-                           far, dtype);
-    if (isPair)
-      right = right && gradientWithin(static_cast<double>(got.maskedGrad.get(row, at)), sum.masked,
-                                      sum.maskedTerms, far, dtype);
-    expectedSquares += sum.image * sum.image + sum.masked * sum.masked;
-    terms += std::fabs(sum.image) * sum.imageTerms + std::fabs(sum.masked) * sum.maskedTerms;
+  double expectedSquares = 0, squaresError = 1e-36;
+  for (int64_t v = 0; v < static_cast<int64_t>(oracles[0].image.p.size()); ++v) {
+    const ExpectedElement e(oracles, slopes, static_cast<size_t>(v));
+    if (!gradientWithin(static_cast<double>(got.grad.get(row, v)), e.image, e.imageError, dtype))
+      return false;
+    expectedSquares += e.squares();
+    squaresError += e.squaresError();
+    if (oracles[0].masked.p.empty()) continue;
+    if (!gradientWithin(static_cast<double>(got.maskedGrad.get(row, v)), e.masked, e.maskedError,
+                        dtype))
+      return false;
   }
-  return right && within(squares, expectedSquares, 1e-5 * expectedSquares + 1e-5 * terms + 1e-30,
-                         &worst[dtype].squares);
+  return within(squares, expectedSquares, squaresError, &worst[dtype].squares);
 }
 
 std::vector<RowSlopes> slopeSets(RowKind kind) {
-  const RowSlopes some[] = {{-1.5, 0, 0, 0, 0},           {0.75, 0.5, 0, 0, 0},
-                            {-1.5, 0.25, 0.5, -0.75, 0},  {0, 0, 0.5, 0, 0},
-                            {-1.5, 0.25, 0.5, -0.75, -0.5}, {0, 0, 0, 0, -1}};
+  const RowSlopes some[] = {
+      {-1.5, 0, 0, 0, 0}, {0.75, 0.5, 0, 0, 0},           {-1.5, 0.25, 0.5, -0.75, 0},
+      {0, 0, 0.5, 0, 0},  {-1.5, 0.25, 0.5, -0.75, -0.5}, {0, 0, 0, 0, -1}};
   if (kind == RowKind::kOne) return {some[0], some[1]};
   if (kind == RowKind::kPair) return {some[2], some[3]};
   return {some[2], some[4], some[5]};
@@ -237,22 +251,28 @@ struct Variant {
   bool isTwoKernels = false, inPlace = false, maskedGradient = true;
 };
 
+template <class T>
+RowsCall localCall(Rows<T>* rows, Results<T>* results, int dtype) {
+  RowsCall call = rows->call(dtype, context()->error());
+  results->join(&call, rows->shape.isPair());
+  call.objective = exactObjective();
+  if (!call.exactKl) call.objective.perceptionKlEstimator = PAPO_PERCEPTION_KL_ESTIMATOR_K3;
+  call.hasOldLogProbs = true;
+  call.sumOfSquares = true;
+  return call;
+}
+
 // A whole local loss of rows, by one kernel or by two with the terms on the host between them.
 template <class T>
 Results<T> localRows(Rows<T> rows, int dtype, const Variant& variant) {
   Results<T> results(rows);
   fillRecords(rows, &results);
-  RowsCall call = rows.call(dtype, context()->error());
-  results.join(&call, rows.shape.isPair());
+  RowsCall call = localCall(&rows, &results, dtype);
   if (variant.inPlace) {
     call.logitsGrad = call.logits;
     if (rows.shape.isPair()) call.maskedLogitsGrad = call.maskedLogits;
   }
-  call.objective = exactObjective();
   call.objective.maskedGradient = variant.maskedGradient;
-  if (!call.exactKl) call.objective.perceptionKlEstimator = PAPO_PERCEPTION_KL_ESTIMATOR_K3;
-  call.hasOldLogProbs = true;
-  call.sumOfSquares = true;
   if (variant.isTwoKernels) {
     run(cuda::launchRowStatistics, call);
     for (size_t i = 0; i < results.records.size(); ++i)
@@ -275,11 +295,11 @@ template <class V>
 bool sameValues(const V& a, const V& b) {
   return a.inputs.logProb == b.inputs.logProb && a.inputs.entropy == b.inputs.entropy &&
          a.inputs.maskedLogProb == b.inputs.maskedLogProb &&
-         a.inputs.maskedEntropy == b.inputs.maskedEntropy &&
-         a.inputs.exactKl == b.inputs.exactKl && a.terms.policy.loss == b.terms.policy.loss &&
-         a.terms.ratio == b.terms.ratio && a.slopes.logProb == b.slopes.logProb &&
-         a.slopes.exactKl == b.slopes.exactKl && a.slopes.entropy == b.slopes.entropy &&
-         a.slopes.maskedLogProb == b.slopes.maskedLogProb && a.sumOfSquares == b.sumOfSquares;
+         a.inputs.maskedEntropy == b.inputs.maskedEntropy && a.inputs.exactKl == b.inputs.exactKl &&
+         a.terms.policy.loss == b.terms.policy.loss && a.terms.ratio == b.terms.ratio &&
+         a.slopes.logProb == b.slopes.logProb && a.slopes.exactKl == b.slopes.exactKl &&
+         a.slopes.entropy == b.slopes.entropy && a.slopes.maskedLogProb == b.slopes.maskedLogProb &&
+         a.sumOfSquares == b.sumOfSquares;
 }
 
 template <class T>
@@ -318,6 +338,31 @@ void sameBitsEveryWay(int dtype, int64_t vocabSize, RowKind kind, Logits logits)
       const Rows<T> moved = Rows<T>::ofEach(elsewhere);
       CHECK(sameResults(localRows(moved, dtype, {false, offset == 3, maskedGradient}), expected,
                         shape.isPair()));
+    }
+  }
+}
+
+// Each gradient on its own, and none: the terms are the same, and so is what is asked for.
+template <class T>
+void onlyWhatIsAskedFor(int dtype, RowKind kind) {
+  const RowsShape shape{2, 1500, 0, 0, kind, Logits::kHoles};
+  std::snprintf(checkContext, sizeof checkContext, "asked for: %s kind %d", dtypeName(dtype),
+                static_cast<int>(kind));
+  Rows<T> rows = Rows<T>::ofEach(shape);
+  const Results<T> both = localRows(rows, dtype, Variant());
+  for (int asked = 0; asked < 3; ++asked) {
+    Results<T> results(rows);
+    const Results<T> untouched(rows);
+    fillRecords(rows, &results);
+    RowsCall call = localCall(&rows, &results, dtype);
+    if (asked != 1) call.logitsGrad = {};
+    if (asked != 2) call.maskedLogitsGrad = {};
+    run(cuda::launchLocalRowsInTwoSweeps, call);
+    CHECK(results.grad.sameRows(asked == 1 ? both.grad : untouched.grad));
+    CHECK(results.maskedGrad.sameRows(asked == 2 ? both.maskedGrad : untouched.maskedGrad));
+    for (size_t i = 0; i < results.records.size(); ++i) {
+      CHECK(sameBits(results.records[i].slopes, both.records[i].slopes));
+      CHECK(results.records[i].inputs.exactKl == both.records[i].inputs.exactKl);
     }
   }
 }
@@ -381,10 +426,10 @@ void sharedRows(int dtype, RowKind kind) {
       CHECK(within(static_cast<double>(in.logProb), oracles[tokens.row(i)].back().image.logProb,
                    2e-6, &worst[dtype].logProb));
     }
-    CHECK(rowGradientWithin(results, 0, oracles[0], slopes, dtype,
-                            results.records[0].sumOfSquares));
-    CHECK(rowGradientWithin(results, 2, oracles[2], slopes, dtype,
-                            results.records[5].sumOfSquares));
+    CHECK(
+        rowGradientWithin(results, 0, oracles[0], slopes, dtype, results.records[0].sumOfSquares));
+    CHECK(
+        rowGradientWithin(results, 2, oracles[2], slopes, dtype, results.records[5].sumOfSquares));
     bool zero = true;
     for (int64_t v = 0; v < shape.vocabSize; ++v)
       zero = zero && results.grad.get(1, v) == 0 &&
@@ -505,8 +550,8 @@ void findingStopsKernels() {
   const cuda::DeviceError found{1, 0, 0};
   RowsCall call = rows.call(PAPO_FLOAT32, &found);
   results.join(&call, false);
-  for (Launch launch : {cuda::launchRowStatistics, cuda::launchRowGradients,
-                        cuda::launchLocalRowsInTwoSweeps})
+  for (Launch launch :
+       {cuda::launchRowStatistics, cuda::launchRowGradients, cuda::launchLocalRowsInTwoSweeps})
     run(launch, call);
   CHECK(results.grad.sameRows(untouched.grad));
   CHECK(results.records[0].inputs.logProb == 0 && results.statistics[0].image.sumExp == 0);
@@ -531,6 +576,7 @@ void everything(int dtype) {
       sameBitsEveryWay<T>(dtype, vocabSize, kind, Logits::kHoles);
   sameBitsEveryWay<T>(dtype, 50257, RowKind::kExactPair, Logits::kRandom);
   for (int64_t vocabSize : {1, 1500, 8003}) sameBitsAlone<T>(dtype, vocabSize);
+  for (RowKind kind : {RowKind::kPair, RowKind::kExactPair}) onlyWhatIsAskedFor<T>(dtype, kind);
   for (RowKind kind : {RowKind::kOne, RowKind::kPair, RowKind::kExactPair})
     sharedRows<T>(dtype, kind);
   notFiniteRows<T>(dtype);

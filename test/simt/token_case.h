@@ -129,8 +129,8 @@ struct TokenRun {
   papo_tensor mask(const std::vector<uint8_t>& values) {
     if (values.empty()) return {};
     masks_.emplace_back(new std::vector<uint8_t>(values));
-    return placed_.on({masks_.back()->data(), static_cast<int64_t>(values.size()), 1, 1, PAPO_UINT8,
-                       PAPO_CPU});
+    return placed_.on(
+        {masks_.back()->data(), static_cast<int64_t>(values.size()), 1, 1, PAPO_UINT8, PAPO_CPU});
   }
 
   Placed placed_;

@@ -20,12 +20,14 @@ import {
 import type {
   CollapseReport,
   CollapseStatus,
+  DeviceEvent,
   LossFromLogitsInputs,
   LossSummary,
   Metrics,
   Objective,
   PapoErrorCode,
   ProfileName,
+  ShareHandle,
   TensorLike,
 } from 'papo-kernels'
 
@@ -67,6 +69,19 @@ const mask: Tensor = maskPatches(new Uint8Array(4), {
 const name: ProfileName = objective.profile
 const code: PapoErrorCode = new PapoError('ERR_OVERLAP', 'text').code
 
+const onDevice: Tensor = Tensor.empty([2, 3], 'bfloat16', { device: 'cuda:0' })
+const moved: Promise<Tensor> = onDevice.toAsync('cpu', { signal: AbortSignal.timeout(1) })
+const shared: ShareHandle = onDevice.shareHandle()
+const foreign: Tensor = Tensor.fromUnsafePointer({
+  pointer: onDevice.pointer,
+  dtype: 'bfloat16',
+  shape: shared.shape,
+  device: onDevice.device,
+})
+const event: DeviceEvent = Engine.open({ device: 'cuda:1', stream: 1n }).recordEvent()
+const milliseconds: number = event.elapsedSince(event)
+
+export { foreign, milliseconds, moved }
 export { code, coefficient, gradient, half, lean, logProbs, loss, mask, metrics, name, slopes }
 export { kept, penalties, scheduled, status }
 
@@ -94,6 +109,10 @@ lossFromLogProbs({ logProbs: floats, advantages: floats }, 'papoG', { gradient: 
 Tensor.zeros([1], 'float8')
 // @ts-expect-error made by Tensor.from() and Tensor.zeros()
 new Tensor(floats)
+// @ts-expect-error a device has a number
+Engine.open({ device: 'cuda' })
+// @ts-expect-error an address is a bigint
+Tensor.fromUnsafePointer({ pointer: 4096, dtype: 'float32', shape: [1], device: 'cuda:0' })
 // @ts-expect-error made by Engine.open()
 new Engine()
 // @ts-expect-error the target is missing

@@ -39,7 +39,7 @@ void completePhase(Block* block, Mbarrier* barrier) {
   for (int i = 0; i < block->count; i++) {
     Fiber* fiber = &block->threads[i];
     if (fiber->state == State::inMbarrier && fiber->mbarrier == barrier->at)
-      makeReady(&fiber, 1, false);
+      makeReady(&fiber, 1, true);  // before those that have not arrived
   }
 }
 
@@ -214,20 +214,29 @@ void fenceAsync(const char* file, int line) {
 }
 
 void checkCopiesAtReturn(Fiber* me) {
-  if (!me->copies.empty()) abandon(me, "cp.async is under way when its thread returns: " + who(me));
+  if (!me->copies.empty()) {
+    machine.error = "cp.async is under way when its thread returns: " + who(me);
+    abandon(me);
+  }
   for (const BulkCopy& copy : machine.bulk)
-    if (copy.owner == me)
-      abandon(me, "a bulk store is under way when its thread returns: " + who(me));
+    if (copy.owner == me) {
+      machine.error = "a bulk store is under way when its thread returns: " + who(me);
+      abandon(me);
+    }
 }
 
 void checkCopiesAtEnd(Block* block, Fiber* me) {
   for (const BulkCopy& copy : machine.bulk)
-    if (copy.block == block)
-      abandon(me, "a bulk load is under way when its block ends: " + who(me));
+    if (copy.block == block) {
+      machine.error = "a bulk load is under way when its block ends: " + who(me);
+      abandon(me);
+    }
   for (const Mbarrier& barrier : block->mbarriers)
-    if (barrier.bytes)
-      abandon(me, "an mbarrier still expects " + std::to_string(barrier.bytes) +
-                      " bytes when its block ends: " + who(me));
+    if (barrier.bytes) {
+      machine.error = "an mbarrier still expects " + std::to_string(barrier.bytes) +
+                      " bytes when its block ends: " + who(me);
+      abandon(me);
+    }
 }
 
 }  // namespace simt

@@ -45,9 +45,10 @@ cudaError_t checkShape(const void* kernel, const LaunchShape& shape) {
 }
 
 // Blocks of one set follow each other on the same fibers.
-void ensureBlocks(unsigned cluster, int threads) {
+void ensureBlocks(unsigned cluster, int threads, long long clusters) {
   if (machine.sets.empty()) machine.sets.resize(kSets);
-  for (auto& blocks : machine.sets) {
+  for (int set = 0; set < kSets && set < clusters; set++) {
+    auto& blocks = machine.sets[set];
     if (blocks.size() < cluster) blocks.resize(cluster);
     for (Block& block : blocks) {
       if (!block.arena) createShared(&block);
@@ -189,17 +190,17 @@ cudaError_t run(const Launch& launch) {
   machine.thread = &launch.thread;
   machine.hostStackKnown = false;
   machine.host.tsanFiber = currentTsanFiber();
-  ensureBlocks(cluster, launch.threads());
   size_t capacity = 1;
   while (capacity < static_cast<size_t>(launch.threads()) * cluster + 1) capacity <<= 1;
   machine.ring.resize(capacity);
-  releaseTo(&machine.launchSync);
   const long long clusters = launch.blocks() / cluster;
+  ensureBlocks(cluster, launch.threads(), clusters);
   const long long from = options().firstBlock / cluster;
   const long long to =
       options().lastBlock < 0
           ? clusters
           : std::min(clusters, (options().lastBlock + cluster) / static_cast<long long>(cluster));
+  releaseTo(&machine.launchSync);
   for (long long turn = 0; turn < to - from && !machine.failed; turn++)
     runGroup(launch, from + placeOf(turn, to - from), static_cast<int>(turn % kSets));
   acquireFrom(&machine.endSync);

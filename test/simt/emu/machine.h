@@ -119,8 +119,9 @@ void makeReady(Fiber** fibers, int count, bool front);
 // Gives the processor away; comes back when this fiber is runnable again.
 void blockHere(Fiber* me);
 void runCluster();  // from the host, until it is over or has failed
-// Ends the launch; every fiber stays where it is.
-[[noreturn]] void abandon(Fiber* me, const std::string& error);
+// Ends the launch with machine.error; every fiber stays where it is, so that what is still on its
+// stack is never destroyed.
+[[noreturn]] void abandon(Fiber* me);
 void fiberMain();
 
 std::string who(const Fiber* fiber);

@@ -43,7 +43,8 @@ int raceReports(bool reset = false);  // of ThreadSanitizer so far
 // real device end it here.
 void failCall(const char* function, int nth, cudaError_t error, int times = 1);
 
-// Devices as after the start of the process, without injected failures; memory stays allocated.
+// Devices as after the start of the process, without injected failures; memory stays allocated, but
+// for that of devices that were lost.
 void resetDevices();
 size_t allocatedBytes(int device);  // on the device by cudaMalloc and cudaMallocAsync; -1: pinned
 

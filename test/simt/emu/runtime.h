@@ -60,6 +60,8 @@ size_t dynamicSharedLimit(const void* kernel);
 // runtime gave out is not judged.
 bool insideAllocation(const void* data, size_t bytes);
 bool isRegistered(const void* data);
+// What was allocated while the device was current, with its context.
+void dropAllocations(int device);
 
 // ---- runtime_streams.cpp -------------------------------------------------------------------------
 

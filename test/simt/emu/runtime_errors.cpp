@@ -150,6 +150,7 @@ void failCall(const char* function, int nth, cudaError_t error, int times) {
 void resetDevices() {
   const std::lock_guard<std::recursive_mutex> lock(runtimeLock());
   injections().clear();
+  for (const auto& [device, error] : lostContexts) dropAllocations(device);
   lostContexts.clear();
   lastCallError = cudaSuccess;
 }

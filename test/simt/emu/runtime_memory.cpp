@@ -111,6 +111,15 @@ CUresult addressRange(CUdeviceptr* base, size_t* bytes, CUdeviceptr data) {
 
 }  // namespace
 
+void dropAllocations(int device) {
+  auto& all = allocations();
+  for (auto at = all.begin(); at != all.end();) {
+    const bool drop = at->second.device == device && at->second.ownedHere;
+    if (drop) std::free(reinterpret_cast<void*>(at->first));
+    at = drop ? all.erase(at) : std::next(at);
+  }
+}
+
 bool isRegistered(const void* data) { return find(data) != allocations().end(); }
 
 bool insideAllocation(const void* data, size_t bytes) {

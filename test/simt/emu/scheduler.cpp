@@ -47,7 +47,10 @@ Fiber* nextOrStall(Fiber* me) {
   const bool random = options().order == Order::random;
   if (random && !machine.bulk.empty() && randomNumber() % 16 == 0) deliverOne();
   while (!machine.queued) {
-    if (!deliverOne()) abandon(me, "deadlock:" + stallReport());
+    if (!deliverOne()) {
+      machine.error = "deadlock:" + stallReport();
+      abandon(me);
+    }
   }
   return popFront();
 }
@@ -126,8 +129,7 @@ void blockHere(Fiber* me) { switchTo(me, nextOrStall(me), false); }
 
 void runCluster() { switchTo(nullptr, popFront(), false); }
 
-void abandon(Fiber* me, const std::string& error) {
-  machine.error = error;
+void abandon(Fiber* me) {
   machine.failed = true;
   if (underTsan) {
     for (Block& block : *machine.blocks)
@@ -151,7 +153,8 @@ void fail(const char* file, int line, const char* format, ...) {
   Fiber* me = self();
   me->file = file;
   me->line = line;
-  abandon(me, std::string(text) + " at " + where(me) + ", " + who(me));
+  machine.error = std::string(text) + " at " + where(me) + ", " + who(me);
+  abandon(me);
 }
 
 void yieldSpin(const char* file, int line) {
@@ -159,7 +162,10 @@ void yieldSpin(const char* file, int line) {
   Fiber* me = self();
   me->file = file;
   me->line = line;
-  if (++machine.idleSpins > kPatience) abandon(me, "no progress while spinning:" + stallReport());
+  if (++machine.idleSpins > kPatience) {
+    machine.error = "no progress while spinning:" + stallReport();
+    abandon(me);
+  }
   pushBack(me);
   me->state = State::spinning;
   blockHere(me);

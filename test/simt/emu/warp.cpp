@@ -101,7 +101,8 @@ void shuffle(Warp& warp, const Fiber* threads, uint32_t members, Fiber* cause) {
       std::snprintf(text, sizeof text,
                     "%s: lane %d reads lane %d, which takes no part (members %08x) at ",
                     operationName(fiber.call.operation), lane, source, members);
-      abandon(cause, text + where(&fiber) + ", " + who(&fiber));
+      machine.error = text + where(&fiber) + ", " + who(&fiber);
+      abandon(cause);
     }
     warp.out[lane] = warp.in[source];
   }
@@ -136,9 +137,16 @@ void checkAgreement(const Warp& warp, const WarpCall& call, const char* file, in
   if (first.call.operation == call.operation && first.call.mask == call.mask &&
       (sameSite || !options().sameCallSite))
     return;
-  fail(file, line, "divergent warp operation: %s mask %08x, but lane %d is in %s mask %08x at %s",
-       operationName(call.operation), call.mask, first.lane, operationName(first.call.operation),
-       first.call.mask, where(&first).c_str());
+  char text[200];
+  std::snprintf(text, sizeof text, "%s mask %08x, but lane %d is in %s mask %08x at ",
+                operationName(call.operation), call.mask, first.lane,
+                operationName(first.call.operation), first.call.mask);
+  Fiber* last = self();
+  last->file = file;
+  last->line = line;
+  machine.error = std::string("divergent warp operation: ") + text + where(&first) + "; at " +
+                  where(last) + ", " + who(last);
+  abandon(last);
 }
 
 void openBlockBarrier(Block* block) {
@@ -160,6 +168,15 @@ void openBlockBarrier(Block* block) {
       if (block->threads[i].state == State::inBlock) lanes[count++] = &block->threads[i];
     makeReady(lanes, count, false);
   }
+}
+
+void openClusterBarrier() {
+  machine.atCluster = 0;
+  std::vector<Fiber*> waiting;
+  for (Block& block : *machine.blocks)
+    for (int i = 0; i < block.count; i++)
+      if (block.threads[i].state == State::inCluster) waiting.push_back(&block.threads[i]);
+  makeReady(waiting.data(), static_cast<int>(waiting.size()), false);
 }
 
 }  // namespace
@@ -219,12 +236,16 @@ void tryBlockBarrier(Block* block, Fiber* cause) {
     if (!first) first = &fiber;
     const bool sameSite = fiber.line == first->line && fiber.file == first->file &&
                           fiber.barrierKind == first->barrierKind;
-    if (options().sameCallSite && !sameSite)
-      abandon(cause, "divergent __syncthreads: " + who(first) + " at " + where(first) + ", " +
-                         who(&fiber) + " at " + where(&fiber));
+    if (options().sameCallSite && !sameSite) {
+      machine.error = "divergent __syncthreads: " + who(first) + " at " + where(first) + ", " +
+                      who(&fiber) + " at " + where(&fiber);
+      abandon(cause);
+    }
   }
-  if (block->live != block->count && !options().exitCountsAtBarrier)
-    abandon(cause, "__syncthreads after other threads of the block returned:" + stallReport());
+  if (block->live != block->count && !options().exitCountsAtBarrier) {
+    machine.error = "__syncthreads after other threads of the block returned:" + stallReport();
+    abandon(cause);
+  }
   openBlockBarrier(block);
 }
 
@@ -252,14 +273,7 @@ void clusterSync(const char* file, int line) {
   me->line = line;
   me->state = State::inCluster;
   releaseTo(&machine.clusterSync);
-  if (++machine.atCluster == machine.live) {
-    machine.atCluster = 0;
-    std::vector<Fiber*> waiting;
-    for (Block& block : *machine.blocks)
-      for (int i = 0; i < block.count; i++)
-        if (block.threads[i].state == State::inCluster) waiting.push_back(&block.threads[i]);
-    makeReady(waiting.data(), static_cast<int>(waiting.size()), false);
-  }
+  if (++machine.atCluster == machine.live) openClusterBarrier();
   blockHere(me);
   acquireFrom(&machine.clusterSync);
 }
