@@ -25,7 +25,7 @@ PAPO_HOST_DEVICE double squaredDifference(double value, double mean) {
   return product(value - mean, value - mean);
 }
 
-// --- groups -----------------------------------------------------------------------------------------
+// --- groups --------------------------------------------------------------------------------------
 
 struct Moments {
   double mean = 0, deviation = 0;  // unbiased; 0 where all values are equal
@@ -70,7 +70,7 @@ PAPO_HOST_DEVICE double advantageOf(const GroupScale& scale, double value) {
   return product(value - scale.mean, scale.factor) / scale.divisor;
 }
 
-// --- per token --------------------------------------------------------------------------------------
+// --- per token -----------------------------------------------------------------------------------
 
 // R_t = r_t + discount c_{t+1}
 PAPO_HOST_DEVICE double returnOf(double reward, double discount, double carried) {

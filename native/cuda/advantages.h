@@ -1,4 +1,5 @@
-// Stages of papo_group_advantages on a device, each a few kernels; advantages.cpp puts them in order.
+// Stages of papo_group_advantages on a device, each a few kernels; advantages.cpp puts them in
+// order.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ struct RealVector {
   }
 };
 
-// A response in its group: the id, signed order made unsigned, above the index. No two are equal, so
-// that their order is one and the same whatever sorts them.
+// A response in its group: the id, signed order made unsigned, above the index. No two are equal,
+// so that their order is one and the same whatever sorts them.
 using GroupKey = uint64_t;
 
 PAPO_HOST_DEVICE GroupKey groupKey(int32_t id, int64_t index) {
@@ -49,7 +50,8 @@ struct GroupOrder {
   GroupKey* spare = nullptr;     // [B], beyond one tile
 };
 
-// Sorts, then looks for groups of one. Which of the two arrays holds the result goes to order->keys.
+// Sorts, then looks for groups of one. Which of the two arrays holds the result goes to
+// order->keys.
 papo_status launchGroupOrder(Context& context, GroupOrder* order);
 
 // Sums over all values of a call, in chunks of fixed length: a chunk's place does not depend on the

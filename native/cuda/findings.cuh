@@ -1,5 +1,6 @@
 // How kernels check values: every block looks at its part, and the last one to finish publishes the
-// finding that wins, so that it does not depend on the order of the blocks. No block waits for another.
+// finding that wins, so that it does not depend on the order of the blocks. No block waits for
+// another.
 #pragma once
 
 #include "cuda/device.cuh"
@@ -12,7 +13,8 @@ __device__ __forceinline__ unsigned long long findingKey(Finding finding, int64_
            static_cast<unsigned long long>(index));
 }
 
-// For the whole block, first in a kernel that checks: false where an earlier kernel found something.
+// For the whole block, first in a kernel that checks: false where an earlier kernel found
+// something.
 __device__ __forceinline__ bool mayCheck(DeviceError* error) {
   const bool stop = threadIdx.x == 0 && atomicMax(&error->key, 0ull) != 0;
   return !__syncthreads_or(stop);

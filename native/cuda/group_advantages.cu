@@ -1,6 +1,6 @@
 // Advantages of groups and against baselines (docs/math.md Eq. 17-20): a warp for each group, whose
-// sums go through its members in the order of their indices, as on the CPU, so that both give the same
-// bits.
+// sums go through its members in the order of their indices, as on the CPU, so that both give the
+// same bits.
 #include "cuda/batch_sums.cuh"
 #include "cuda/findings.cuh"
 #include "cuda/work_grid.h"
@@ -50,8 +50,8 @@ __device__ void writeGroup(const GroupCall& call, const Members& members, double
     call.advantages.set(memberOf(call.keys[i]), advantageOf(scale, members.reward(i)));
 }
 
-// Where the group of position begin ends; nothing of it is behind the 32 positions from first on that
-// is not behind all of them.
+// Where the group of position begin ends; nothing of it is behind the 32 positions from first on
+// that is not behind all of them.
 __device__ int64_t endOfGroup(const GroupCall& call, int64_t begin, int64_t first) {
   const uint32_t group = groupOf(call.keys[begin]);
   for (;; first += 32) {

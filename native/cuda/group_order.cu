@@ -70,8 +70,8 @@ __device__ int64_t rankOf(GroupKey key, const GroupKey* keys, int64_t count) {
   return low;
 }
 
-// Merges sorted runs of this length two by two: a key's place is its own in its run plus its rank in
-// the other.
+// Merges sorted runs of this length two by two: a key's place is its own in its run plus its rank
+// in the other.
 __global__ void __launch_bounds__(kThreads)
     mergeRunsKernel(const GroupKey* from, GroupKey* to, int64_t count, int64_t run,
                     const DeviceError* error) {

@@ -1,6 +1,6 @@
-// Copies rows of which some elements are filled instead: every byte is written once and, where it is
-// kept, read once, in pieces of 16 bytes wherever both rows are aligned alike. In place, what is kept
-// is neither read nor written. Elements are bits of 1, 2, 4 or 8 bytes, whatever their dtype.
+// Copies rows of which some elements are filled instead: every byte is written once and, where it
+// is kept, read once, in pieces of 16 bytes wherever both rows are aligned alike. In place, what is
+// kept is neither read nor written. Elements are bits of 1, 2, 4 or 8 bytes, whatever their dtype.
 #pragma once
 
 #include <cstring>
@@ -29,10 +29,10 @@ struct ElementBits<8> {
   using Type = uint64_t;
 };
 
-// --- fill -----------------------------------------------------------------------------------------
+// --- fill ----------------------------------------------------------------------------------------
 
-// The fill of some channels, by value in the parameters of a kernel, which hold 4 KB in all: an image
-// of more channels takes a launch for each slice of them.
+// The fill of some channels, by value in the parameters of a kernel, which hold 4 KB in all: an
+// image of more channels takes a launch for each slice of them.
 template <class Bits>
 struct FillSlice {
   static constexpr int64_t kCapacity = 2048 / sizeof(Bits);
@@ -95,7 +95,7 @@ class ChannelWalk {
   int64_t inRun_ = 0, channel_ = 0;
 };
 
-// --- rows -----------------------------------------------------------------------------------------
+// --- rows ----------------------------------------------------------------------------------------
 
 template <class Bits>
 struct MaskedRow {

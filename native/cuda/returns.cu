@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(kSumThreads)
   });
 }
 
-// Tokens [begin, begin + count) of a response, count <= 32: every lane goes through them from the end
-// and keeps what is its own.
+// Tokens [begin, begin + count) of a response, count <= 32: every lane goes through them from the
+// end and keeps what is its own.
 __device__ double returnsOfPart(const ReturnsCall& call, int64_t begin, int count,
                                 double* carried) {
   const int lane = static_cast<int>(threadIdx.x % 32);

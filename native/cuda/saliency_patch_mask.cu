@@ -1,5 +1,5 @@
-// The most salient cells of each frame (papo_saliency_patch_mask): a block for each, by the CPU's radix
-// selection. Like there, means are computed anew in every round, and no memory is needed.
+// The most salient cells of each frame (papo_saliency_patch_mask): a block for each, by the CPU's
+// radix selection. Like there, means are computed anew in every round, and no memory is needed.
 #include "cuda/context.h"
 #include "cuda/findings.cuh"
 #include "cuda/operations.h"

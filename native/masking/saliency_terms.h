@@ -34,7 +34,8 @@ PAPO_HOST_DEVICE double saliencyOf(const papo_saliency_patch_mask_args& a, const
   return sum / static_cast<double>((bottom - top) * (right - left));
 }
 
-// Whole numbers in the order of the doubles: the bits, all flipped where negative. Both zeros are one.
+// Whole numbers in the order of the doubles: the bits, all flipped where negative. Both zeros are
+// one.
 PAPO_HOST_DEVICE uint64_t orderedKey(double value) {
   const double positiveZero = value + 0.0;
   uint64_t bits;
@@ -43,8 +44,8 @@ PAPO_HOST_DEVICE uint64_t orderedKey(double value) {
   return bits & kSign ? ~bits : bits | kSign;
 }
 
-// The count-th largest key, and how many of those equal to it belong to the count largest. Found byte
-// by byte from the highest: counts[byte] keys share the bytes above shift with it.
+// The count-th largest key, and how many of those equal to it belong to the count largest. Found
+// byte by byte from the highest: counts[byte] keys share the bytes above shift with it.
 struct Threshold {
   uint64_t key;
   int64_t equal;

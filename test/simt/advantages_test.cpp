@@ -1,5 +1,6 @@
-// papo_group_advantages on the emulated device against the CPU: the same bits wherever sums go through
-// the members of a group, and 1e-12 of them where they go through the whole call in another order.
+// papo_group_advantages on the emulated device against the CPU: the same bits wherever sums go
+// through the members of a group, and 1e-12 of them where they go through the whole call in another
+// order.
 #include <algorithm>
 #include <cmath>
 #include <limits>

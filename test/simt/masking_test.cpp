@@ -1,5 +1,5 @@
-// Image masking on the emulated device against the CPU, bit for bit: every dtype and layout, strides,
-// addresses, in place, and what a device refuses.
+// Image masking on the emulated device against the CPU, bit for bit: every dtype and layout,
+// strides, addresses, in place, and what a device refuses.
 #include <cmath>
 #include <limits>
 
@@ -70,7 +70,7 @@ papo_tensor hostVector(std::vector<double>& values) {
           PAPO_CPU};
 }
 
-// --- papo_mask_patches ------------------------------------------------------------------------------
+// --- papo_mask_patches ---------------------------------------------------------------------------
 
 struct ImageCase {
   int64_t frames, height, width, channels, patchSize, mergeSize;
@@ -191,7 +191,7 @@ void farRows(const TwoEngines& engines) {
   }
 }
 
-// --- papo_mask_patch_rows ---------------------------------------------------------------------------
+// --- papo_mask_patch_rows ------------------------------------------------------------------------
 
 struct RowsCase {
   std::vector<int32_t> gridThw;
@@ -267,7 +267,7 @@ void patchRows(const TwoEngines& engines) {
   }
 }
 
-// --- masks ------------------------------------------------------------------------------------------
+// --- masks ---------------------------------------------------------------------------------------
 
 Result draw(papo_engine* engine, int64_t patches, double ratio, size_t offset) {
   Call call(engine);
@@ -372,7 +372,7 @@ void salient(const TwoEngines& engines) {
   }
 }
 
-// --- refusals ---------------------------------------------------------------------------------------
+// --- refusals ------------------------------------------------------------------------------------
 
 void refused(const Result& got, const Result& expected, const Bytes& before) {
   CHECK(expected.status == PAPO_INVALID_VALUE && got.status == PAPO_INVALID_VALUE);

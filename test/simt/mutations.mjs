@@ -1,9 +1,10 @@
-// Errors to plant in the kernels, one at a time: edits of exact text, and the test that has to notice.
-// modes: where it is looked for, in that order; plain, then address, then thread unless said otherwise.
+// Errors to plant in the kernels, one at a time: edits of exact text, and the test that has to
+// notice. modes: where it is looked for, in that order; plain, then address, then thread unless
+// said otherwise.
 
 const barrier = '__syncthreads();'
+const fill = '      if (next.isAny(call)) slots.fill(slot, next.row);\n'
 
-/** @type {{ name: string, file: string, test: string, edits: [string, string][], modes?: string[] }[]} */
 export const mutations = [
   // --- advantages ---
   {
@@ -220,10 +221,10 @@ export const mutations = [
     file: 'cuda/pair_cluster.cu',
     test: 'pair_cluster',
     edits: [
-      ['      if (next.isAny(call)) slots.fill(slot, next.row);\n', ''],
+      [fill, ''],
       [
         '      Tile<T> image = emptyTile<T>(), masked = image;\n      if (plan',
-        '      if (next.isAny(call)) slots.fill(slot, next.row);\n      Tile<T> image = emptyTile<T>(), masked = image;\n      if (plan',
+        `${fill}      Tile<T> image = emptyTile<T>(), masked = image;\n      if (plan`,
       ],
     ],
   },

@@ -1,5 +1,5 @@
-// Compiles every kernel for every architecture of native/sources.gypi and refuses what would live in
-// slow memory: spilled registers and stack frames. Writes what each kernel takes to
+// Compiles every kernel for every architecture of native/sources.gypi and refuses what would live
+// in slow memory: spilled registers and stack frames. Writes what each kernel takes to
 // docs/cuda-kernels.md, or with --check says whether that is what the page has.
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
