@@ -35,12 +35,12 @@ bool within(double got, double expected, double tolerance, Worst* record) {
 }
 
 cuda::Context* context() {
-  static cuda::Context* opened = [] {
+  static const std::unique_ptr<cuda::Context> opened = [] {
     cuda::Context* c = nullptr;
     CHECK(cuda::Context::open(0, nullptr, &c) == PAPO_OK);
-    return c;
+    return std::unique_ptr<cuda::Context>(c);
   }();
-  return opened;
+  return opened.get();
 }
 
 using Launch = papo_status (*)(cuda::Context&, const RowsCall&);
