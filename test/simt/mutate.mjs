@@ -1,6 +1,6 @@
-// Are the tests worth their time? Plants the errors of mutations.mjs in copies of the kernels, one at
-// a time, and says which build of which test notices: plain, address (and undefined behaviour) or
-// thread. Fails where one goes unnoticed, or where its text is not in the source any more.
+// Are the tests worth their time? Plants the errors of mutations.mjs in copies of the kernels, one
+// at a time, and says which build of which test notices: plain, address (and undefined behaviour)
+// or thread. Fails where one goes unnoticed, or where its text is not in the source any more.
 //   node test/simt/mutate.mjs [--mode=plain] [part of a name or file]...
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
