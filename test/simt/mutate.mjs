@@ -1,7 +1,7 @@
-// Are the tests worth their time? Plants the errors of mutations.mjs in copies of the kernels, one at
-// a time, and says which build of which test notices: plain, address (and undefined behaviour) or
-// thread. Fails where one goes unnoticed, or where its text is not in the source any more.
-//   node test/simt/mutate.mjs [part of a name or file]...
+// Are the tests worth their time? Plants the errors of mutations.mjs in copies of the kernels, one
+// at a time, and says which build of which test notices: plain, address (and undefined behaviour)
+// or thread. Fails where one goes unnoticed, or where its text is not in the source any more.
+//   node test/simt/mutate.mjs [--mode=plain] [part of a name or file]...
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -11,7 +11,8 @@ import { mutations } from './mutations.mjs'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const native = join(root, 'native')
 const sanitizers = { plain: '', address: 'address,undefined', thread: 'thread' }
-const allModes = Object.keys(sanitizers)
+const onlyMode = process.argv.find((word) => word.startsWith('--mode='))?.slice('--mode='.length)
+const allModes = Object.keys(sanitizers).filter((mode) => !onlyMode || mode === onlyMode)
 const timeLimit = 15 * 60 * 1000
 const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? '2'
 
@@ -108,7 +109,7 @@ function link(mode, test, objects, overlay) {
 /** The first mode that notices, or none. */
 function caughtBy(mutation, overlay) {
   const touched = kernels.filter((file) => included(file).has(mutation.file))
-  for (const mode of mutation.modes ?? allModes) {
+  for (const mode of allModes) {
     prepare(mode, mutation.test)
     const objects = touched.map((file) => compile(mode, file, overlay))
     if (!passes(link(mode, mutation.test, objects, overlay))) return mode
@@ -116,7 +117,7 @@ function caughtBy(mutation, overlay) {
   return undefined
 }
 
-const words = process.argv.slice(2)
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const chosen = mutations.filter(
   ({ name, file }) => !words.length || words.some((word) => `${name} ${file}`.includes(word)),
 )

@@ -1,9 +1,8 @@
 // Errors to plant in the kernels, one at a time: edits of exact text, and the test that has to
-// notice. modes: where it is looked for, in that order; plain, then address, then thread unless
-// said otherwise.
+// notice.
 
 const barrier = '__syncthreads();'
-const fill = '      if (next.isAny(call)) slots.fill(slot, next.row);\n'
+const fill = '      if (hasRow(turn ^ 1)) slots.fill(slot, state->rows[turn ^ 1].row);\n'
 
 export const mutations = [
   // --- advantages ---
@@ -185,9 +184,7 @@ export const mutations = [
     name: 'sums of other blocks read before they are there',
     file: 'cuda/pair_cluster.cu',
     test: 'pair_cluster',
-    edits: [
-      ['      readTiles(live, turn);\n      clusterSync();\n', '      readTiles(live, turn);\n'],
-    ],
+    edits: [['      readTiles(turn);\n      clusterSync();\n', '      readTiles(turn);\n']],
   },
   {
     name: 'block that leaves while a peer reads its memory',
@@ -203,17 +200,24 @@ export const mutations = [
   },
   {
     name: 'last slot of a block left out',
-    file: 'cuda/pair_cluster.cu',
+    file: 'cuda/row_slots.cuh',
     test: 'pair_cluster',
-    edits: [['(tiles - rank + blocks - 1) / blocks, rank', '(tiles - rank) / blocks, rank']],
+    edits: [
+      [
+        '(place.tiles - place.rank + place.blocks - 1) / place.blocks',
+        '(place.tiles - place.rank) / place.blocks',
+      ],
+    ],
   },
   {
     name: 'sums of the last row overwritten while a peer reads them',
     file: 'cuda/pair_cluster.cu',
     test: 'pair_cluster',
     edits: [
-      ['masked, sums + turn * capacity + slot)', 'masked, sums + slot)'],
-      ['own = sums + turn * capacity;', 'own = sums;'],
+      [
+        'slots.bar(doubles)) + turn * state->place.capacity',
+        'slots.bar(doubles)) + (turn == 2 ? 2 : 0) * state->place.capacity',
+      ],
     ],
   },
   {
@@ -232,7 +236,7 @@ export const mutations = [
     name: 'copy that nobody waits for',
     file: 'cuda/row_slots.cuh',
     test: 'pair_cluster',
-    edits: [['    mbarWait(bars + slot, parity);\n', '']],
+    edits: [['    mbarWait(bar(slot), parity);\n', '']],
   },
   {
     name: 'wait for the wrong phase',
