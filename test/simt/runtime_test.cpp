@@ -123,9 +123,10 @@ void failedKernelsStay() {
   int* other = allocate(1);
   CHECK(runtime_test::addOne(other, nullptr) == cudaSuccess && other[0] == 0);
   CHECK(cudaFree(other) == cudaSuccess);
-  simt::resetDevices();
+  simt::resetDevices();  // the memory goes with the device's context
   cudaSetDevice(0);
-  CHECK(cudaFree(data) == cudaSuccess);
+  CHECK(cudaFree(data) == cudaErrorInvalidValue);
+  CHECK(cudaFree(allocate(1)) == cudaSuccess);
 }
 
 // A refused launch passes: the next one works.
