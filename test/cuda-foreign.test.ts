@@ -1,6 +1,7 @@
 // Memory of others: pointers, and what another process shares. See cuda-support.ts.
 import { Engine, Tensor } from '../lib'
 import type { ShareHandle, UnsafePointer } from '../lib'
+import { addon } from '../lib/native'
 import { describeOnDevice, hostValues, onDevice } from './cuda-support'
 import { refusal } from './support'
 
@@ -98,5 +99,63 @@ describeOnDevice('shared memory', () => {
   ])('is not opened with %s', (_, change, code, argument) => {
     const handle = { ...valid(), ...change } as ShareHandle
     expect(refusal(() => Tensor.fromShareHandle(handle))).toEqual({ code, argument })
+  })
+})
+
+describeOnDevice('the addon itself believes no claim about memory', () => {
+  const engine = () => new addon.Engine(1, undefined, 0)
+  const make = (...args: unknown[]) =>
+    Reflect.construct(addon.DeviceMemory, args) as InstanceType<typeof addon.DeviceMemory>
+  const code = (body: () => unknown): unknown => {
+    try {
+      body()
+    } catch (error) {
+      return (error as { code?: unknown }).code
+    }
+    return undefined
+  }
+
+  test.each<[string, () => unknown, string]>([
+    ['nothing at all', () => make(), 'ERR_INTERNAL'],
+    ['an unknown kind', () => make('heap', engine(), 8), 'ERR_INTERNAL'],
+    ['a negative length', () => make('pool', engine(), -1), 'ERR_INTERNAL'],
+    ['a length that is NaN', () => make('pool', engine(), NaN), 'ERR_INTERNAL'],
+    ['no length', () => make('pool', engine(), 0), 'ERR_INVALID_ARGUMENT'],
+    ['no engine', () => make('pool', {}, 8), 'ERR_INVALID_ARGUMENT'],
+    [
+      'an engine of the CPU',
+      () => make('pool', new addon.Engine(0, undefined, 1), 8),
+      'ERR_INVALID_ARGUMENT',
+    ],
+    ['a pointer of no bigint', () => make('pointer', engine(), 8, 4096), 'ERR_INVALID_ARGUMENT'],
+    ['a short handle', () => make('imported', engine(), 8, new Uint8Array(3), 0), 'ERR_INTERNAL'],
+    ['a view of no memory', () => make('view', engine(), 8, 0), 'ERR_INVALID_ARGUMENT'],
+    [
+      'a view beyond the end',
+      () => make('view', make('pool', engine(), 8), 8, 1),
+      'ERR_INVALID_SHAPE',
+    ],
+    [
+      'a view longer than all',
+      () => make('view', make('pool', engine(), 8), 2 ** 53, 0),
+      'ERR_INVALID_SHAPE',
+    ],
+    ['an event of no engine', () => Reflect.construct(addon.Event, [{}]), 'ERR_INVALID_ARGUMENT'],
+    ['pinned memory of no length', () => addon.pinnedBuffer(engine(), NaN), 'ERR_INTERNAL'],
+  ])('%s', (_, body, expected) => {
+    expect(code(body)).toBe(expected)
+  })
+
+  test('a tensor longer than its memory, or on some that was disposed', () => {
+    const opened = engine()
+    const memory = make('pool', opened, 16)
+    const shapes = Float64Array.of(5, 1, 1, 0, 5, 1, 1, 0)
+    const run = () => addon.copy(opened, [memory, new Float32Array(5)], shapes)
+    expect(code(run)).toBe('ERR_INVALID_SHAPE')
+    shapes.set([2, 1, 1, 9])
+    expect(code(run)).toBe('ERR_INVALID_DTYPE')
+    memory.dispose()
+    expect(code(run)).toBe('ERR_DISPOSED')
+    expect(code(() => memory.pointer())).toBe('ERR_DISPOSED')
   })
 })
