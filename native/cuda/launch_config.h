@@ -26,10 +26,10 @@ constexpr int64_t kReservedBytes = 1024;
 // ---- limits ------------------------------------------------------------------------------------
 constexpr int kClusterSizes[] = {1, 2, 4, 8};  // 8: the largest that every such device takes
 // The kernels are compiled to fill the register file of a multiprocessor with so many threads, in
-// one block or in several: of 128 registers, and of 200 where the tiles of a warp take 64 of them.
+// one block or in several: of 128 registers, and of more where the tiles of a warp take 64 of them.
 constexpr int kMostThreads = 512;
 constexpr int residentThreads(int elementBytes, int branches) {
-  return elementBytes * branches > 4 ? 320 : kMostThreads;
+  return elementBytes * branches > 4 ? 256 : kMostThreads;
 }
 constexpr int kWarp = 32;
 
