@@ -137,11 +137,13 @@ void images(const TwoEngines& engines) {
     for (const bool planar : {false, true}) {
       for (const bool inPlace : {false, true}) {
         for (const int64_t fills : {int64_t{0}, int64_t{1}, shape.channels}) {
+          ++variant;
+          if (papo_test::kThreadSanitized && variant % 5 != 0) continue;
           ImageCase c = shape;
           c.planar = planar;
           c.inPlace = inPlace;
           c.fills = fills;
-          c.dtype = dtypes[++variant % 5];
+          c.dtype = dtypes[(variant + variant / 5) % 5];
           c.perFrame = variant % 2;
           c.padding = variant % 3 == 0 ? 5 : 0;
           c.outPadding = variant % 4 == 0 ? 3 : 0;

@@ -403,10 +403,12 @@ int main() {
   badRows();
   sharedRows();
   skippedRows();
-  sizes<float>();
-  sizes<papo::Float16>();
   sizes<papo::BFloat16>();
-  alignments<float>();
+  if (!papo_test::kThreadSanitized) {  // threads do the same whatever the dtype
+    sizes<float>();
+    sizes<papo::Float16>();
+    alignments<float>();
+  }
   alignments<papo::BFloat16>();
   objectives();
   orders();
