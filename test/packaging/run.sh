@@ -296,8 +296,7 @@ source_blocked() {
 }
 
 # Asked for, although a prebuilt binary loads; with a toolkit that is complete for
-# scripts/find-cuda.js and cannot compile, so that the build without CUDA takes its place. A build
-# with a real one is that of the checkout.
+# scripts/find-cuda.js and cannot compile, so that the build without CUDA takes its place.
 source_nvcc() {
   local node toolkit=$work/toolkit package
   node=$(node_of 22) || skip 'no Node 22 here and none on the registry'
@@ -306,6 +305,7 @@ source_nvcc() {
   chmod +x "$toolkit/bin/nvcc"
   touch "$toolkit/lib64/libcudart_static.a"
   export PATH=$node:$PATH CUDA_HOME=$toolkit
+  unset PAPO_KERNELS_CUDA
   consumer
   PAPO_KERNELS_BUILD=source npm install --prefer-offline --foreground-scripts \
     "$work/prebuilt.tgz" 2>&1 | tee "$work/nvcc.log"
