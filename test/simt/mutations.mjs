@@ -175,7 +175,7 @@ export const mutations = [
   {
     name: 'statistics written in spite of a finding',
     file: 'cuda/row_statistics.cu',
-    test: 'loss',
+    test: 'rows',
     edits: [['  if (call.error->key != 0) return;\n', '']],
   },
 
