@@ -30,7 +30,7 @@ using Engine = std::unique_ptr<papo_engine, EngineCloser>;
 inline Engine openEngine(const char* instructionSet, int threads = 1) {
   papo_engine_options options{};
   options.size = sizeof options;
-  const bool onCuda = std::strcmp(instructionSet, "cuda") == 0;
+  const bool onCuda = instructionSet && std::strcmp(instructionSet, "cuda") == 0;
   options.device = onCuda ? PAPO_CUDA : PAPO_CPU;
   options.threads = onCuda ? 0 : threads;
   options.instructionSet = instructionSet;
