@@ -75,6 +75,7 @@ void beginThread(Fiber* fiber, const Launch& launch, Block* block, int index) {
   fiber->file = nullptr;
   fiber->line = 0;
   fiber->copies.clear();
+  fiber->blockTurn = fiber->clusterTurn = 0;
   fiber->copyGroup = fiber->storeGroup = 0;
   prepare(&fiber->context, fiberMain, static_cast<size_t>(index) * 192);
 }

@@ -20,10 +20,11 @@ struct Fiber : Thread {
   State state;
   Block* block;
   int warp;
-  WarpCall call;       // while inWarp
-  int barrierKind;     // while inBlock
-  uint64_t* mbarrier;  // while inMbarrier
-  const char* file;    // of the last meeting point
+  WarpCall call;                    // while inWarp
+  int barrierKind;                  // while inBlock
+  unsigned blockTurn, clusterTurn;  // barriers of the block and of the cluster that it has met
+  uint64_t* mbarrier;               // while inMbarrier
+  const char* file;                 // of the last meeting point
   int line;
   struct Copy {
     AsyncCopy copy;
@@ -79,6 +80,8 @@ struct Block {
   std::vector<Mbarrier> mbarriers;
   void* asyncFiber = nullptr;  // which ThreadSanitizer takes bulk copies for
   uint64_t asyncSync;          // what fenceAsync releases to them
+  // Of barriers in turn: who leaves one late must not be ordered behind who has come to the next.
+  uint64_t barrierSync[2];
 };
 
 constexpr size_t kArena = 512 << 10;
@@ -104,7 +107,7 @@ struct Machine {
   std::string error;
   uint64_t random = 1;
   long long idleSpins = 0;
-  uint64_t launchSync, endSync, clusterSync, setSync[kSets][2], generation[kSets] = {};
+  uint64_t launchSync, endSync, clusterSync[2], setSync[kSets][2], generation[kSets] = {};
 };
 extern Machine machine;
 

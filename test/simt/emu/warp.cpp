@@ -260,10 +260,11 @@ int blockBarrier(BarrierKind kind, int predicate, const char* file, int line) {
   block->sumOf += predicate != 0;
   block->allOf &= predicate != 0;
   block->anyOf |= predicate != 0;
-  releaseTo(&block->atBarrier);
+  const void* const sync = &block->barrierSync[me->blockTurn++ % 2];
+  releaseTo(sync);
   tryBlockBarrier(block, me);
   blockHere(me);
-  acquireFrom(&block->atBarrier);
+  acquireFrom(sync);
   return block->results[kind];
 }
 
@@ -272,10 +273,11 @@ void clusterSync(const char* file, int line) {
   me->file = file;
   me->line = line;
   me->state = State::inCluster;
-  releaseTo(&machine.clusterSync);
+  const void* const sync = &machine.clusterSync[me->clusterTurn++ % 2];
+  releaseTo(sync);
   if (++machine.atCluster == machine.live) openClusterBarrier();
   blockHere(me);
-  acquireFrom(&machine.clusterSync);
+  acquireFrom(sync);
 }
 
 }  // namespace simt
