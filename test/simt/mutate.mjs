@@ -109,7 +109,7 @@ function link(mode, test, objects, overlay) {
 /** The first mode that notices, or none. */
 function caughtBy(mutation, overlay) {
   const touched = kernels.filter((file) => included(file).has(mutation.file))
-  for (const mode of allModes) {
+  for (const mode of mutation.modes ?? allModes) {
     prepare(mode, mutation.test)
     const objects = touched.map((file) => compile(mode, file, overlay))
     if (!passes(link(mode, mutation.test, objects, overlay))) return mode

@@ -213,6 +213,7 @@ export const mutations = [
     name: 'sums of the last row overwritten while a peer reads them',
     file: 'cuda/pair_cluster.cu',
     test: 'pair_cluster',
+    modes: ['thread'],
     edits: [
       [
         'slots.bar(doubles)) + turn * state->place.capacity',
@@ -224,6 +225,7 @@ export const mutations = [
     name: 'slot filled again before it was read',
     file: 'cuda/pair_cluster.cu',
     test: 'pair_cluster',
+    modes: ['thread'],
     edits: [
       [fill, ''],
       [
@@ -248,6 +250,7 @@ export const mutations = [
     name: 'no fence between stores of leftovers and the copy engine',
     file: 'cuda/row_slots.cuh',
     test: 'pair_cluster',
+    modes: ['thread'],
     edits: [
       [
         '    fenceAsync();\n    __syncwarp();\n    if (laneIndex() == 0) startCopies',
@@ -266,7 +269,7 @@ export const mutations = [
   {
     name: 'place in a row that counts the token itself',
     file: 'cuda/token_sort.cu',
-    test: 'loss',
+    test: 'loss_rows',
     edits: [['sort.unordered[i] < token', 'sort.unordered[i] <= token']],
   },
   {

@@ -396,6 +396,8 @@ void environment() {
 }  // namespace
 
 int main() {
+  // So few that a cluster works several rows, one after the other.
+  simt::options().multiprocessors = 1;
   engine = openEngine();
   if (!CHECK(engine)) return finish();
   environment();

@@ -1,4 +1,5 @@
 // Devices, their properties, and what is known of a kernel.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -240,10 +241,12 @@ cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void*,
     for (unsigned i = 0; i < config->numAttrs; i++)
       if (config->attrs[i].id == cudaLaunchAttributeClusterDimension)
         size = config->attrs[i].val.clusterDim.x;
-    // A cluster lives inside a processing cluster of 16 multiprocessors.
+    // A cluster lives inside a processing cluster of 16 multiprocessors; a test may ask for fewer.
+    const int together = std::min(16, architecture().multiprocessors);
     const int resident =
         residentBlocks(static_cast<int>(config->blockDim.x), config->dynamicSmemBytes);
-    *clusters = architecture().multiprocessors / 16 * (16 * resident / static_cast<int>(size));
+    const int inOne = std::max(1, together * resident / static_cast<int>(size));
+    *clusters = resident ? architecture().multiprocessors / together * inOne : 0;
     return cudaSuccess;
   });
 }
