@@ -70,7 +70,7 @@ const name: ProfileName = objective.profile
 const code: PapoErrorCode = new PapoError('ERR_OVERLAP', 'text').code
 
 const onDevice: Tensor = Tensor.empty([2, 3], 'bfloat16', { device: 'cuda:0' })
-const moved: Promise<Tensor> = onDevice.toAsync('cpu', { signal: AbortSignal.timeout(1) })
+const moved: Promise<Tensor> = onDevice.toAsync('cpu')
 const shared: ShareHandle = onDevice.shareHandle()
 const foreign: Tensor = Tensor.fromUnsafePointer({
   pointer: onDevice.pointer,
